@@ -1,0 +1,124 @@
+"""What a task supplies. Everything else is shared, and names no task.
+
+A task is a folder beside this file and one line under ``[project.entry-points."trainbox.tasks"]``.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+from trainbox.data.problems import Problems
+from trainbox.errors import ChannelError, UsageError
+from trainbox.training.config import TrainingConfig
+
+if TYPE_CHECKING:
+    import keras
+
+    from trainbox.export.bundle import Bundle, Deployable
+    from trainbox.training.fit import History
+    from trainbox.training.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class CheckReport:
+    """What ``trainbox check`` found. ``sections`` are titled tables; ``data`` is the same for ``--json``."""
+
+    usable: int
+    problems: Problems
+    sections: Sequence["Section"] = ()
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Section:
+    """A titled block of a report for the terminal: name and value rows, or a histogram."""
+
+    title: str
+    rows: Sequence[tuple[str, str]] = ()
+    histogram: Sequence[tuple[str, int]] = ()
+
+
+@dataclass(frozen=True)
+class Datasets:
+    """What a task read from its channels: its own examples, with what was left out and why.
+
+    ``train`` and ``validation`` are the task's own kind of ``Examples``. ``labels`` are class names in order (empty
+    where a task has none). ``facts`` go into the manifest: counts, split, statistics that the report shows.
+    """
+
+    train: Any
+    validation: Any
+    labels: tuple[str, ...]
+    problems: Problems
+    fingerprint: str
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Task(Protocol):
+    """One kind of model that Trainbox trains."""
+
+    name: str
+    summary: str
+    config: type[TrainingConfig]
+
+    def recognises(self, channels: Mapping[str, Path]) -> bool:
+        """Tell, quickly and without TensorFlow, whether the channels hold this task's kind of data."""
+
+    def write_demo(self, folder: Path, seed: int, size: int | None) -> str:
+        """Write a synthetic data set below ``folder``; return one line saying what it holds."""
+
+    def check(self, paths: Sequence[Path]) -> CheckReport:
+        """Read the data as training would; raise DataError where it is refused as a whole."""
+
+    def datasets(self, config: Any, channels: Mapping[str, Path], scratch: Path) -> Datasets:
+        """Read, filter, split and cache the channels' data; raise ChannelError or DataError."""
+
+    def recipe(self, config: Any, datasets: Datasets) -> "Recipe":
+        """Build the model and say how to train it."""
+
+    def network(self, manifest: Mapping[str, Any]) -> "keras.Model":
+        """Build the untrained network that a bundle's manifest describes: arrays are then read into it."""
+
+    def deployables(self, config: Any, datasets: Datasets, network: "keras.Model") -> Sequence["Deployable"]:
+        """Say which files to write from the trained network, each with its runtime and validation inputs."""
+
+    def evaluate(self, bundle: "Bundle", paths: Sequence[Path]) -> Mapping[str, Any]:
+        """Score each exported file of a bundle on a data set; return ``{file name: {score name: value}}``."""
+
+    def scores(self, config: Any, datasets: Datasets, files: Mapping[str, Path]) -> Mapping[str, Any]:
+        """Score the exported files on the validation examples, as ``metrics`` of the manifest."""
+
+    def summary_lines(self, metrics: Mapping[str, Any]) -> Sequence[str]:
+        """Say the scores in a few plain sentences, warnings included."""
+
+    def report(self, bundle_folder: Path, manifest: Mapping[str, Any], datasets: Datasets, history: "History") -> str:
+        """Return the bundle's report as one self-contained HTML page."""
+
+
+@cache
+def available() -> tuple[str, ...]:
+    """Return the names of the installed tasks, sorted."""
+    return tuple(sorted(point.name for point in entry_points(group="trainbox.tasks")))
+
+
+def get(name: str) -> Task:
+    """Return the task of that name; raise UsageError naming those there are."""
+    for point in entry_points(group="trainbox.tasks"):
+        if point.name == name:
+            return cast(Task, point.load())
+    raise UsageError(f"Unknown task '{name}'. Available: {', '.join(available())}.")
+
+
+def recognise(channels: Mapping[str, Path]) -> Task:
+    """Return the one task whose kind of data the channels hold; raise ChannelError where none or several fit."""
+    fitting = [task for task in map(get, available()) if task.recognises(channels)]
+    if len(fitting) == 1:
+        return fitting[0]
+    found = "several tasks fit: " + ", ".join(task.name for task in fitting) if fitting else "no task fits"
+    raise ChannelError(
+        f"The task cannot be told from the channels ({found}). Received: {', '.join(sorted(channels)) or 'none'}. "
+        f"Set the hyperparameter 'task' to one of: {', '.join(available())}."
+    )

@@ -1,0 +1,45 @@
+"""What a task hands to ``fit``: examples to read, a model to train, and the network inside it to export."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import keras
+
+Batch = tuple[dict[str, np.ndarray], dict[str, np.ndarray], dict[str, np.ndarray] | None]
+"""Inputs, targets and optional sample weights: each by name, first axis the examples."""
+
+
+class Examples(Protocol):
+    """A fixed, ordered collection of training examples that can be read in any order."""
+
+    def __len__(self) -> int:
+        """Return the number of examples."""
+
+    def batch(self, indices: np.ndarray, random: np.random.Generator | None) -> Batch:
+        """Read the examples at ``indices`` (int64, shape (n,)).
+
+        ``random`` draws the augmentation; None means as they are (validation). The same indices and the same state
+        of ``random`` give the same batch, always: exact resume stands on it.
+        """
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything ``fit`` needs that a task decides.
+
+    ``model`` maps ``Examples.batch`` inputs to outputs (augmentation inside its graph, identity when not training);
+    ``network`` is the part that is deployed. They share their weights.
+    """
+
+    model: "keras.Model"
+    network: "keras.Model"
+    losses: Mapping[str, Any]
+    loss_weights: Mapping[str, float]
+    train: Examples
+    validation: Examples
+    fingerprint: str
+    metrics: Mapping[str, Any] = field(default_factory=dict)
