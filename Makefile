@@ -1,0 +1,44 @@
+# `make demo` and `make test` need nothing but Python 3.11 to 3.13 and make. Everything is set up in .venv from the lock.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+DEMO ?= demo
+
+.PHONY: help setup demo test slow lint types check lock clean
+
+help: ## Say what can be made.
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup: $(VENV)/.ready ## Set up .venv from the lock.
+
+$(VENV)/.ready: requirements/dev.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info[:2] <= (3, 13) else "Trainbox needs Python 3.11 to 3.13. Received: %s. Run: make PYTHON=python3.12" % sys.version.split()[0])'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements/dev.txt
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: setup ## Write a synthetic tub, train a pilot on it, prove it, say the scores.
+	$(BIN)/python -m trainbox demo drive $(DEMO)/tub
+	$(BIN)/python -m trainbox train drive $(DEMO)/tub -p epochs=12 --out $(DEMO)/pilot --overwrite
+
+test: setup ## Run the tests: under 12 minutes on 2 cores.
+	$(BIN)/python -m pytest
+
+slow: setup ## Run the slow proofs: real donkeycar, real data, faults.
+	$(BIN)/python -m pytest -m slow -rs
+
+lint: setup ## Check style and types.
+	$(BIN)/python -m ruff check .
+	$(BIN)/python -m ruff format --check .
+	$(BIN)/python -m mypy
+
+check: lint test ## What a commit must pass.
+
+lock: ## Resolve the requirements anew (needs uv).
+	for name in desk:'' train:'--extra train' dev:'--extra train --group dev'; do \
+	  uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --upgrade \
+	    --python-version 3.11 $${name#*:} pyproject.toml -o requirements/$${name%%:*}.txt || exit 1; done
+
+clean: ## Remove what the targets above made.
+	rm -rf $(VENV) $(DEMO) build dist .pytest_cache .mypy_cache .ruff_cache

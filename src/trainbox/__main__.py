@@ -1,0 +1,5 @@
+"""Run the command line with ``python -m trainbox``."""
+
+from trainbox.cli import main
+
+main()
