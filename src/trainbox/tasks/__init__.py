@@ -82,8 +82,11 @@ class Task(Protocol):
     def network(self, manifest: Mapping[str, Any]) -> "keras.Model":
         """Build the untrained network that a bundle's manifest describes: arrays are then read into it."""
 
+    def deployed(self, config: Any, network: "keras.Model") -> "keras.Model":
+        """Return the trained network as devices load it (scaling or decoding folded in); what the files are made of."""
+
     def deployables(self, config: Any, datasets: Datasets, network: "keras.Model") -> Sequence["Deployable"]:
-        """Say which files to write from the trained network, each with its runtime and validation inputs."""
+        """Say which files to write from the ``deployed`` network, each with its runtime and validation inputs."""
 
     def evaluate(self, bundle: "Bundle", paths: Sequence[Path]) -> Mapping[str, Any]:
         """Score each exported file of a bundle on a data set; return ``{file name: {score name: value}}``."""
