@@ -85,7 +85,9 @@ def test_shared_code_names_no_task() -> None:
             assert not any(name.startswith(f"trainbox.tasks.{task}") for task in available()), f"{path} imports {name}"
 
 
-@pytest.mark.parametrize("module", ["trainbox.cli", "trainbox.tasks.drive", "trainbox.tasks.drive.config", "trainbox.container.contract"])
+@pytest.mark.parametrize(
+    "module", ["trainbox.cli", "trainbox.tasks.drive", "trainbox.tasks.drive.config", "trainbox.container.contract"]
+)
 def test_loads_without_frameworks(module: str) -> None:
     code = f"import sys, {module}; print(sorted(set(sys.modules) & set({FRAMEWORKS!r})))"
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

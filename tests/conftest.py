@@ -1,0 +1,73 @@
+"""What every test may use: a folder laid out as /opt/ml, and one trained bundle per task, made once a session."""
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from opt_ml import Trained, TrainingFolder, tree_digest
+from trainbox.tasks import available, get
+
+SMALL_DEMO = 240
+QUICK = {"epochs": "2", "seed": "7"}
+
+
+@pytest.fixture(autouse=True)
+def _only_this_machine(socket_enabled: None) -> Iterator[None]:
+    """Sockets to anywhere but this machine are off."""
+    from pytest_socket import remove_socket_restrictions, socket_allow_hosts
+
+    socket_allow_hosts(["127.0.0.1", "::1"], allow_unix_socket=True)
+    yield
+    remove_socket_restrictions()
+
+
+@pytest.fixture
+def training_folder(tmp_path: Path) -> Callable[..., TrainingFolder]:
+    """Lay out folders as /opt/ml: ``training_folder(channels, hyperparameters)``."""
+    made = 0
+
+    def lay_out(channels: Mapping[str, Path], hyperparameters: Mapping[str, str]) -> TrainingFolder:
+        nonlocal made
+        made += 1
+        return TrainingFolder(tmp_path / f"opt-ml-{made}").prepare(channels, hyperparameters)
+
+    return lay_out
+
+
+@pytest.fixture(scope="session")
+def demo_data(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Return a task's small synthetic data set, written once: ``demo_data("drive")``."""
+    written: dict[str, Path] = {}
+
+    def write(task: str) -> Path:
+        if task not in written:
+            written[task] = tmp_path_factory.mktemp(f"demo-{task}") / "data"
+            get(task).write_demo(written[task], seed=1, size=SMALL_DEMO)
+        return written[task]
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory, demo_data: Callable[[str], Path]) -> Callable[[str], Trained]:
+    """Return a task's finished training on its demo data, run once: ``trained("drive")``."""
+    finished: dict[str, Trained] = {}
+
+    def train(task: str) -> Trained:
+        if task not in finished:
+            data = demo_data(task)
+            before = tree_digest(data)
+            folder = TrainingFolder(tmp_path_factory.mktemp(f"trained-{task}") / "opt-ml")
+            process = folder.prepare({"train": data}, QUICK).run("train")
+            assert process.returncode == 0, process.stderr[-3000:]
+            finished[task] = Trained(task, data, folder, process, before)
+        return finished[task]
+
+    return train
+
+
+@pytest.fixture(params=available())
+def task_name(request: pytest.FixtureRequest) -> str:
+    """Every task in turn."""
+    return request.param
