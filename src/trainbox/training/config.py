@@ -40,5 +40,5 @@ class TrainingConfig(BaseModel):
             first = error.errors()[0]
             name = ".".join(str(part) for part in first["loc"]) or "hyperparameters"
             raise HyperparameterError(
-                f"Hyperparameter '{name}' is wrong: {first['msg']}. Received: {first['input']!r}."
+                f"Hyperparameter '{name}' is wrong: {first['msg'].removeprefix('Value error, ')}. Received: {first['input']!r}."
             ) from error

@@ -88,7 +88,13 @@ def _see(image: "keras.KerasTensor", kind: PilotKind) -> "keras.KerasTensor":
     """Five convolutions, flattened."""
     from keras import layers
 
-    layout: Sequence[tuple[int, int, int]] = ((24, 5, 2), (32, 5, 2), (64, 5, 2), (64, 3, kind.conv4_stride), (64, 3, 1))
+    layout: Sequence[tuple[int, int, int]] = (
+        (24, 5, 2),
+        (32, 5, 2),
+        (64, 5, 2),
+        (64, 3, kind.conv4_stride),
+        (64, 3, 1),
+    )
     x = image
     for number, (filters, kernel, stride) in enumerate(layout, start=1):
         x = layers.Conv2D(filters, kernel, strides=stride, activation="relu", name=f"conv2d_{number}")(x)
