@@ -1,6 +1,6 @@
 """What every test may use: a folder laid out as /opt/ml, and one trained bundle per task, made once a session."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -10,16 +10,6 @@ from trainbox.tasks import available, get
 
 SMALL_DEMO = 240
 QUICK = {"epochs": "2", "seed": "7"}
-
-
-@pytest.fixture(autouse=True)
-def _only_this_machine(socket_enabled: None) -> Iterator[None]:
-    """Sockets to anywhere but this machine are off."""
-    from pytest_socket import remove_socket_restrictions, socket_allow_hosts
-
-    socket_allow_hosts(["127.0.0.1", "::1"], allow_unix_socket=True)
-    yield
-    remove_socket_restrictions()
 
 
 @pytest.fixture
