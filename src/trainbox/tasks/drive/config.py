@@ -53,6 +53,9 @@ class DriveConfig(TrainingConfig):
     )
     validation_fraction: float = Field(0.2, gt=0, le=0.9, description="Share of the records used for validation.")
     block_length: int = Field(200, ge=1, description="Records in a row that are split off together.")
+    block_gap: int = Field(
+        5, ge=0, le=1000, description="Records left out of training on both sides of a validation block."
+    )
     augment: tuple[Augmentation, ...] = Field(
         AUGMENTATIONS, description="Random changes of training images; true means all of them, false none."
     )

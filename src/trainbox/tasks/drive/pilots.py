@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from trainbox.tasks.drive.bins import ANGLE_BINS, THROTTLE_BINS
+
 if TYPE_CHECKING:
     import keras
 
 HEIGHT, WIDTH = 120, 160
-ANGLE_BINS, THROTTLE_BINS = 15, 20
 PIXEL_RANGE = 255.0
 
 
