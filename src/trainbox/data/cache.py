@@ -2,13 +2,8 @@
 
 import hashlib
 import mmap
-import multiprocessing
-import os
 import shutil
-import signal
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -18,11 +13,10 @@ import numpy as np
 from trainbox.data.files import UnreadableFile
 from trainbox.data.images import decode_rgb
 from trainbox.data.problems import Problems
+from trainbox.data.workers import in_processes
 from trainbox.errors import DataError
 
 CHUNK_IMAGES = 64
-# Starting a process costs as much as decoding about so many images.
-FEW_IMAGES = 512
 DIGEST_BYTES = 16
 
 
@@ -45,7 +39,8 @@ class ImageCache:
         self.size = size
         self.usable = usable
         self.digests = digests
-        self._pixels = _map(path, (len(usable), *size, 3))
+        self._map = _map(path)
+        self._pixels = np.frombuffer(self._map or b"", np.uint8).reshape(len(usable), *size, 3)
 
     def __len__(self) -> int:
         """Return the number of images."""
@@ -60,9 +55,8 @@ class ImageCache:
     def _drop_pages(self) -> None:
         # Mapped pages count as this process's memory for as long as they stay mapped. The system keeps them anyway,
         # as cache that it can take back, so letting go of them costs little and holds the memory flat.
-        mapped = getattr(self._pixels.base, "madvise", None)
-        if mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
-            mapped(mmap.MADV_DONTNEED)
+        if self._map is not None and hasattr(mmap, "MADV_DONTNEED"):
+            self._map.madvise(mmap.MADV_DONTNEED)
 
 
 def build_cache(
@@ -83,7 +77,7 @@ def build_cache(
     usable = np.zeros(len(images), bool)
     digests = [b""] * len(images)
     chunks = [range(start, min(start + CHUNK_IMAGES, len(images))) for start in range(0, len(images), CHUNK_IMAGES)]
-    for chunk, outcomes in zip(chunks, _decode_all(images, size, path, chunks, workers), strict=True):
+    for chunk, outcomes in zip(chunks, in_processes(_Decoder(images, size, path), chunks, workers), strict=True):
         for index, outcome in zip(chunk, outcomes, strict=True):
             usable[index] = outcome.skipped is None
             digests[index] = outcome.digest
@@ -105,14 +99,12 @@ def _report(outcome: _Outcome, image: ImageSource, problems: Problems) -> None:
         problems.warn(note, str(image))
 
 
-def _map(path: Path, shape: tuple[int, ...]) -> np.ndarray:
-    if not shape[0]:
-        return np.zeros(shape, np.uint8)
+def _map(path: Path) -> mmap.mmap | None:
+    # An empty file cannot be mapped.
+    if not path.stat().st_size:
+        return None
     with path.open("rb") as file:
-        mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    if hasattr(mmap, "MADV_RANDOM"):
-        mapped.madvise(mmap.MADV_RANDOM)
-    return np.frombuffer(mapped, np.uint8).reshape(shape)
+        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
 
 def _reserve(path: Path, needed: int) -> None:
@@ -124,32 +116,6 @@ def _reserve(path: Path, needed: int) -> None:
         )
     with path.open("wb") as file:
         file.truncate(needed)
-
-
-def _decode_all(
-    images: Sequence[ImageSource], size: tuple[int, int], path: Path, chunks: Sequence[range], workers: int | None
-) -> Iterator[list[_Outcome]]:
-    workers = min(workers or available_processors(), len(chunks))
-    if workers <= 1 or len(images) < FEW_IMAGES:
-        decode = _Decoder(images, size, path)
-        yield from map(decode, chunks)
-        return
-    yield from _decode_in_processes(_Decoder(images, size, path), chunks, workers)
-
-
-def _decode_in_processes(decoder: "_Decoder", chunks: Sequence[range], workers: int) -> Iterator[list[_Outcome]]:
-    # Spawned, not forked: a fork copies locks that other threads hold, and TensorFlow's threads are not copied at all.
-    pool = ProcessPoolExecutor(
-        workers, multiprocessing.get_context("spawn"), initializer=_start_worker, initargs=(decoder,)
-    )
-    try:
-        yield from pool.map(_decode_chunk, chunks)
-    except BrokenExecutor:
-        raise DataError(
-            "A process that decodes images was killed, most likely because memory ran out. Use a machine with more."
-        ) from None
-    finally:
-        pool.shutdown(cancel_futures=True)
 
 
 @dataclass
@@ -181,35 +147,3 @@ def _decode(image: ImageSource, size: tuple[int, int], write: Callable[[memoryvi
         return _Outcome(skipped=error.reason)
     write(pixels.data)
     return _Outcome(hashlib.blake2b(content, digest_size=DIGEST_BYTES).digest(), None, notes)
-
-
-_decoder: _Decoder | None = None
-
-
-def _start_worker(decoder: _Decoder) -> None:
-    global _decoder
-    _decoder = decoder
-    # Ctrl-C reaches every process of the terminal; the parent alone decides what it means.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    # A worker waits on a queue that it holds both ends of, so it would outlive a parent that was killed.
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
-
-
-def _decode_chunk(chunk: range) -> list[_Outcome]:
-    if _decoder is None:
-        raise RuntimeError("the worker was not started")
-    return _decoder(chunk)
-
-
-def available_processors() -> int:
-    """Return how many processors this process may use, at least one."""
-    if hasattr(os, "sched_getaffinity"):
-        return max(1, len(os.sched_getaffinity(0)))
-    return os.cpu_count() or 1

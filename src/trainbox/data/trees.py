@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
-from trainbox.data.archives import ArchiveTree, TarTree, ZipTree
+from trainbox.data.archives import ArchiveTree
 from trainbox.data.files import ARCHIVE_SUFFIXES, FileTree, FolderTree, is_archive_name
 from trainbox.data.problems import Problems
+from trainbox.data.tars import TarTree
 from trainbox.data.text import printable
+from trainbox.data.zips import ZipTree
 from trainbox.errors import ArchiveError, DataError
 
 

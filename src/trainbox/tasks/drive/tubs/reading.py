@@ -2,6 +2,7 @@
 
 import posixpath
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 from trainbox.data.files import FileReference, FileTree, is_unsafe
@@ -123,10 +124,10 @@ class TubReading:
 
     def _set_aside(self, image: FileReference | None, reason: str) -> None:
         """Keep the image of a record that is left out: a broken one tells of the camera, whoever deleted the record."""
-        if image is None or reason == "image is empty":
+        if image is None:
             return
         self._spare.append(image)
-        if self.tree.size(image.name) == 0:
+        if self.tree.size(image.name) == 0 and reason != "image is empty":
             self.problems.warn("image of a record left out: image is empty", str(image))
 
     def _pictures(self) -> Sequence[str]:
@@ -138,7 +139,7 @@ class TubReading:
         ]
 
     def _warn_of_clock(self, label: str) -> None:
-        for earlier, later in zip(self._records, self._records[1:], strict=False):
+        for earlier, later in pairwise(self._records):
             if earlier.session != later.session or earlier.timestamp_ms is None or later.timestamp_ms is None:
                 continue
             step = later.timestamp_ms - earlier.timestamp_ms

@@ -81,7 +81,7 @@ def read_manifest(reading: TubReading) -> Manifest:
     last = next(
         (line for line in reversed(parsed) if isinstance(line, dict) and isinstance(line.get("paths"), list)), None
     )
-    manifest = Manifest(*(parsed + [None, None])[:2])
+    manifest = Manifest(*[*parsed, None, None][:2])
     if last is None:
         reading.problems.warn("manifest is broken: rebuilt from the catalogs, deleted records unknown", where)
         return manifest
