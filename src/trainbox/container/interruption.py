@@ -1,9 +1,11 @@
 """Being told to stop: SIGTERM at any moment of a run, once or many times."""
 
 import contextlib
+import math
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from types import FrameType
 
@@ -11,6 +13,8 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 END_WITH_STDIN = "TRAINBOX_END_WITH_STDIN"
 """Set by a program that starts the container as a child: the end of standard input is then the end of that program."""
 SECONDS_FOR_ORPHANS = 30.0
+SECONDS_TO_LIVE = 120.0
+"""What SageMaker leaves between SIGTERM and SIGKILL."""
 
 
 class Interrupted(BaseException):
@@ -23,6 +27,7 @@ class Stop:
     def __init__(self) -> None:
         self.requested = False
         self.orphaned = False
+        self._requested_at: float | None = None
         self._raising = False
         self._process = os.getpid()
 
@@ -50,6 +55,13 @@ class Stop:
         if self.requested:
             raise Interrupted
 
+    @property
+    def seconds_left(self) -> float:
+        """How long until the process is killed; infinite where nobody told it to stop."""
+        if self._requested_at is None:
+            return math.inf
+        return self._requested_at + SECONDS_TO_LIVE - time.monotonic()
+
     def _received(self, number: int, frame: FrameType | None) -> None:
         if os.getpid() != self._process:
             # A forked worker has our handlers but not our duties: it ends, as its owner wants.
@@ -57,6 +69,7 @@ class Stop:
             os.kill(os.getpid(), number)
             return
         self.requested = True
+        self._requested_at = self._requested_at or time.monotonic()
         if self._raising:
             self._raising = False  # A second signal must not hit the clean-up after the first.
             raise Interrupted

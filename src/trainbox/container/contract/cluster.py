@@ -34,7 +34,7 @@ def read(paths: Paths) -> Cluster:
     if not isinstance(hosts, list) or not hosts or not all(isinstance(host, str) and host for host in hosts):
         raise UsageError(f"{paths.resources.name}: 'hosts' must be a list of names. Received: {hosts!r}.")
     current = described.get("current_host", hosts[0])
-    if current not in hosts:
+    if not isinstance(current, str) or current not in hosts:
         raise UsageError(f"{paths.resources.name}: current_host {current!r} is not among hosts {', '.join(hosts)}.")
     return Cluster(current, tuple(sorted(hosts)))
 

@@ -1,0 +1,30 @@
+"""Which packages training needs beyond those of the desk install."""
+
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from platform import python_version
+
+from trainbox.errors import UsageError
+
+MODULES = ("tensorflow", "keras", "h5py", "ai_edge_litert", "jinja2", "matplotlib")
+RECORDED = ("trainbox", "keras", "tensorflow", "tensorflow-cpu", "jax", "ai-edge-litert", "numpy", "pillow", "h5py")
+
+
+def require_training() -> None:
+    """Raise UsageError where this is the light install of the desk; imports nothing."""
+    missing = [name for name in MODULES if find_spec(name) is None]
+    if missing:
+        raise UsageError(
+            f"This needs packages that are not installed: {', '.join(missing)}. Run: pip install 'trainbox[train]'"
+        )
+
+
+def versions() -> dict[str, str]:
+    """Return the versions that a bundle's manifest records: distribution to version, and ``python``."""
+    found = {"python": python_version()}
+    for name in RECORDED:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
