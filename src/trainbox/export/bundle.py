@@ -1,0 +1,219 @@
+"""The model folder: every file of a trained model, proved, with a manifest that says what each is and where it runs."""
+
+import hashlib
+import json
+import shutil
+import tempfile
+import weakref
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from trainbox.errors import ExportError, ModelFileError
+from trainbox.export.staging import MANIFEST, seal, staged
+
+if TYPE_CHECKING:
+    import keras
+
+FORMAT = 1
+"""Raised when a manifest or file can no longer be read by what read it before."""
+
+LARGEST_MANIFEST = 64 << 20
+
+Extra = Mapping[str, str | bytes] | Callable[[Path, dict[str, Any]], Mapping[str, str | bytes]]
+"""Further files by name; or a function that is called with the folder of the proved model files and the manifest so
+far, may add to the manifest (scores of the files themselves), and returns further files."""
+
+
+@dataclass(frozen=True)
+class Deployable:
+    """A model file to write, and how to prove it.
+
+    ``kind``: "keras", "h5", "tflite", "tflite_int8", "tflite_dynamic" or "saved_model". ``inputs``: validation
+    inputs by name, float32, first axis the examples. ``tolerance``: the largest difference from the Keras model that
+    passes; None reports the difference only. ``representative``: examples (inputs by name, without the first axis)
+    that set the scales of int8; the validation inputs where None.
+    """
+
+    file: str
+    kind: str
+    inputs: Mapping[str, np.ndarray]
+    tolerance: float | None = 1e-3
+    representative: Iterable[Mapping[str, np.ndarray]] | None = None
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A model folder whose files are those of its manifest."""
+
+    folder: Path
+    manifest: Mapping[str, Any]
+    _scratch: list[Path] = field(default_factory=list, repr=False, compare=False)
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """Open a model folder, or its .tar.gz unpacked aside until the bundle is closed or forgotten.
+
+        Raise ModelFileError where a file is missing or is not the one that the manifest describes.
+        """
+        if path.is_dir():
+            return cls(path, _verified(path))
+        if not path.is_file():
+            raise ModelFileError(f"Bundle {path} does not exist. Give a model folder or its .tar.gz.")
+        from trainbox.export.tarball import unpack
+
+        scratch = Path(tempfile.mkdtemp(prefix="trainbox-bundle-"))
+        try:
+            folder = unpack(path, scratch)
+            bundle = cls(folder, _verified(folder), [scratch])
+        except BaseException:
+            shutil.rmtree(scratch, ignore_errors=True)
+            raise
+        weakref.finalize(bundle, shutil.rmtree, scratch, ignore_errors=True)
+        return bundle
+
+    def file(self, name: str) -> Path:
+        """Return the path of one of the bundle's files; raise ModelFileError naming those there are."""
+        models = self.manifest.get("models", {})
+        if name not in models and name not in self.manifest["files"]:
+            raise ModelFileError(f"Bundle {self.folder} has no '{name}'. Model files: {', '.join(models) or 'none'}.")
+        return self.folder / name
+
+    def close(self) -> None:
+        """Remove what was unpacked."""
+        for scratch in self._scratch:
+            shutil.rmtree(scratch, ignore_errors=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def write_bundle(
+    network: "keras.Model",
+    deployables: Sequence[Deployable],
+    manifest: Mapping[str, Any],
+    folder: Path,
+    extra: Extra | None = None,
+) -> Bundle:
+    """Write every file aside, load each in its runtime and compare it with ``network``, then move all into ``folder``.
+
+    The manifest gains ``format``, ``models`` (per model file: kind, ends, proof, where it loads) and ``files`` (bytes
+    and sha256 of every file). Raise ProofError where a file does not load or answers differently, ExportError where
+    one cannot be written; ``folder`` is then as it was before.
+    """
+    from trainbox.export import keras_native, runtimes
+
+    copy = keras_native.float32_copy(network)
+    with staged(folder) as incoming:
+        models = {}
+        for deployable in deployables:
+            _write_model(copy, deployable, incoming / deployable.file)
+            models[deployable.file] = runtimes.prove(copy, deployable, incoming / deployable.file)
+        document = {**manifest, "format": FORMAT, "models": models}
+        for name, content in (extra(incoming, document) if callable(extra) else extra or {}).items():
+            _write_extra(incoming, name, content)
+        document["files"] = _digests(incoming)
+        document = _plain(document)
+        seal(incoming, json.dumps(document, indent=2, allow_nan=False) + "\n")
+    return Bundle(folder, document)
+
+
+def _write_model(network: "keras.Model", deployable: Deployable, path: Path) -> None:
+    from trainbox.export import keras_h5, keras_native, saved_model, tflite
+
+    match deployable.kind:
+        case "keras":
+            keras_native.write_keras(network, path)
+        case "h5":
+            keras_h5.write_keras_h5(network, path)
+        case "saved_model":
+            saved_model.write_saved_model(network, path)
+        case "tflite":
+            tflite.write_tflite(network, path)
+        case "tflite_dynamic":
+            tflite.write_tflite_dynamic(network, path)
+        case "tflite_int8":
+            tflite.write_tflite_int8(network, path, _representative(deployable))
+        case _:
+            raise ExportError(f"Unknown kind of model file '{deployable.kind}' for {deployable.file}.")
+
+
+def _representative(deployable: Deployable) -> Iterable[Mapping[str, np.ndarray]]:
+    if deployable.representative is not None:
+        return deployable.representative
+    count = min(len(array) for array in deployable.inputs.values())
+    return [{name: array[i] for name, array in deployable.inputs.items()} for i in range(count)]
+
+
+def _write_extra(folder: Path, name: str, content: str | bytes) -> None:
+    path = folder / name
+    if name == MANIFEST or path.exists() or ".." in path.parts or not path.is_relative_to(folder):
+        raise ExportError(f"A bundle cannot hold a further file '{name}'. Choose another name.")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def _digests(folder: Path) -> dict[str, dict[str, Any]]:
+    """Return bytes and sha256 of every file below ``folder``, by its path with slashes."""
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {
+        path.relative_to(folder).as_posix(): {"bytes": path.stat().st_size, "sha256": _sha256(path)} for path in paths
+    }
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    """Return ``value`` as JSON can say it: numpy's numbers as numbers, what is not finite as null."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [_plain(item) for item in value]
+    if isinstance(value, np.ndarray):
+        return _plain(value.tolist())
+    if isinstance(value, np.generic):
+        return _plain(value.item())
+    if isinstance(value, float):
+        return value if np.isfinite(value) else None
+    return value if value is None or isinstance(value, (bool, int, str)) else str(value)
+
+
+def _verified(folder: Path) -> Mapping[str, Any]:
+    """Return the manifest of ``folder`` after comparing every file with it."""
+    manifest = _read_manifest(folder / MANIFEST)
+    for name, entry in manifest["files"].items():
+        path = folder / name
+        if ".." in Path(name).parts or Path(name).is_absolute():
+            raise ModelFileError(f"Bundle {folder}: its manifest lists '{name}', outside of it. Do not use it.")
+        if not path.is_file():
+            raise ModelFileError(f"Bundle {folder}: '{name}' is missing. Copy the whole folder again.")
+        if path.is_symlink() or path.stat().st_size != entry["bytes"] or _sha256(path) != entry["sha256"]:
+            raise ModelFileError(f"Bundle {folder}: '{name}' is not the file of its manifest. Copy it again.")
+    return manifest
+
+
+def _read_manifest(path: Path) -> Mapping[str, Any]:
+    if not path.is_file():
+        raise ModelFileError(f"Bundle {path.parent} has no {MANIFEST}. Give the folder that a training wrote.")
+    if path.stat().st_size > LARGEST_MANIFEST:
+        raise ModelFileError(f"Bundle {path.parent}: {MANIFEST} is larger than {LARGEST_MANIFEST} bytes.")
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        version = int(manifest["format"])
+        sound = all({"bytes", "sha256"} <= set(entry) for entry in manifest["files"].values())
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ModelFileError(f"Bundle {path.parent}: {MANIFEST} is damaged ({error}). Copy it again.") from error
+    if version > FORMAT:
+        raise ModelFileError(f"Bundle {path.parent} has format {version}, newer than {FORMAT}. Update Trainbox.")
+    if not sound:
+        raise ModelFileError(f"Bundle {path.parent}: {MANIFEST} does not describe its files. Copy the folder again.")
+    return dict(manifest)
