@@ -1,1 +1,116 @@
-"""Pilots for Donkeycar: a tub goes in, a model that the car loads comes out."""
+"""The task ``drive``: pilots for Donkeycars, from tubs. Loads without TensorFlow; its work is imported when asked for."""
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from trainbox.data.problems import Problems
+from trainbox.tasks import CheckReport, Datasets
+from trainbox.tasks.drive.config import DriveConfig
+
+if TYPE_CHECKING:
+    import keras
+
+    from trainbox.export.bundle import Bundle, Deployable
+    from trainbox.tasks.drive.predict import DrivePredictor
+    from trainbox.training.fit import History
+    from trainbox.training.recipe import Recipe
+
+
+class DriveTask:
+    """Trains a pilot that steers as its driver did. See ``trainbox.tasks.Task`` for what each method is."""
+
+    name = "drive"
+    summary = "a pilot for a Donkeycar, from tubs of driving"
+    config = DriveConfig
+
+    def recognises(self, channels: Mapping[str, Path]) -> bool:
+        """Tell whether there is a tub in any channel that is trained on."""
+        from trainbox.tasks.drive.tubs import looks_like_tubs
+
+        return looks_like_tubs([path for name, path in channels.items() if name.startswith("train")])
+
+    def write_demo(self, folder: Path, seed: int, size: int | None) -> str:
+        """Write a tub of ``size`` records, driven along a rendered track."""
+        from trainbox.tasks.drive.demo import DEFAULT_RECORDS, write_tub
+
+        return write_tub(folder, seed, size or DEFAULT_RECORDS)
+
+    def check(self, paths: Sequence[Path]) -> CheckReport:
+        """Read tubs as training would, every image included."""
+        from trainbox.tasks.drive.check import check
+
+        return check(paths)
+
+    def datasets(self, config: DriveConfig, channels: Mapping[str, Path], scratch: Path) -> Datasets:
+        """Read, pair, filter, decode and split what the channels hold."""
+        from trainbox.tasks.drive.datasets import read_datasets
+
+        return read_datasets(config, channels, scratch)
+
+    def recipe(self, config: DriveConfig, datasets: Any) -> "Recipe":
+        """Build the pilot's network behind the augmentation."""
+        from trainbox.tasks.drive.recipe import recipe
+
+        return recipe(config, datasets)
+
+    def network(self, manifest: Mapping[str, Any]) -> "keras.Model":
+        """Build the network as the car loads it, arrays still to be read into it."""
+        from trainbox.tasks.drive.pilots import build
+
+        config = DriveConfig.parse(manifest["hyperparameters"])
+        return build(config.pilot, config.memory_length)
+
+    def deployed(self, config: DriveConfig, network: "keras.Model") -> "keras.Model":
+        """Return the network as the car loads it: for the pilot robocars with its scaling folded in."""
+        from trainbox.tasks.drive.pilots import deployed
+
+        return deployed(network, config.pilot, config.memory_length)
+
+    def deployables(self, config: DriveConfig, datasets: Any, network: "keras.Model") -> "Sequence[Deployable]":
+        """Return the files that Donkeycar 5.3 and 5.4 load."""
+        from trainbox.tasks.drive.recipe import deployables
+
+        return deployables(config, datasets)
+
+    def evaluate(self, bundle: "Bundle", paths: Sequence[Path]) -> Mapping[str, Any]:
+        """Score each model file on tubs, all of whose records are used; ``{file name: scores}``."""
+        from trainbox.tasks.drive.datasets import read_examples
+        from trainbox.tasks.drive.predict import config_of
+        from trainbox.tasks.drive.scoring import open_files, score
+
+        config = config_of(bundle)
+        with tempfile.TemporaryDirectory(prefix="trainbox-", ignore_cleanup_errors=True) as scratch:
+            examples = read_examples(config, paths, Path(scratch), Problems())
+            models = open_files({name: bundle.file(name) for name in bundle.manifest["models"]}, config, trusted=False)
+            means = bundle.manifest["data"]["train_mean"]
+            return score(models, examples, means, config.seed)["files"]
+
+    def scores(self, config: DriveConfig, datasets: Any, files: Mapping[str, Path]) -> Mapping[str, Any]:
+        """Score the files just written on the validation examples."""
+        from trainbox.tasks.drive.scoring import open_files, score
+
+        models = open_files(files, config, trusted=True)
+        return score(models, datasets.validation, datasets.facts["train_mean"], config.seed)
+
+    def summary_lines(self, metrics: Mapping[str, Any]) -> Sequence[str]:
+        """Say the scores in plain sentences."""
+        from trainbox.tasks.drive.sentences import summary_lines
+
+        return summary_lines(metrics)
+
+    def report(self, bundle_folder: Path, manifest: Mapping[str, Any], datasets: Any, history: "History") -> str:
+        """Return the report of a pilot as one HTML page."""
+        from trainbox.tasks.drive.report import render
+
+        return render(bundle_folder, manifest, datasets, history)
+
+    def predictor(self, bundle: "Bundle") -> "DrivePredictor":
+        """Open a bundle's pilot to be asked for commands."""
+        from trainbox.tasks.drive.predict import DrivePredictor
+
+        return DrivePredictor(bundle)
+
+
+task = DriveTask()

@@ -1,0 +1,48 @@
+"""Ask a finished pilot for commands, as a car would: one picture in, an angle and a throttle out."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from trainbox.data.images import decode_rgb
+from trainbox.errors import ModelFileError
+from trainbox.tasks.drive.config import DriveConfig
+from trainbox.tasks.drive.metrics import decode
+from trainbox.tasks.drive.pilots import HEIGHT, KINDS, PIXEL_RANGE, WIDTH
+from trainbox.tasks.drive.scoring import FLOAT_FILE
+
+if TYPE_CHECKING:
+    from trainbox.export.bundle import Bundle
+
+
+def config_of(bundle: "Bundle") -> DriveConfig:
+    """Return the hyperparameters a bundle was trained with; raise ModelFileError where it is of another task."""
+    if bundle.manifest.get("task") != "drive":
+        raise ModelFileError(f"Bundle {bundle.folder} is of task '{bundle.manifest.get('task')}', not 'drive'.")
+    return DriveConfig.parse(bundle.manifest["hyperparameters"])
+
+
+class DrivePredictor:
+    """A bundle's pilot in LiteRT. The pilot ``memory`` remembers its own commands from call to call, as on the car."""
+
+    def __init__(self, bundle: "Bundle") -> None:
+        from trainbox.export.runtimes import open_model
+
+        self.config = config_of(bundle)
+        self.kind = KINDS[self.config.pilot]
+        self._model = open_model(bundle.file(FLOAT_FILE))
+        self._memory = np.zeros((1, 2 * self.config.memory_length), np.float32)
+
+    def predict(self, content: bytes) -> dict[str, Any]:
+        """Return ``{"angle", "throttle"}`` for an image file's bytes; raise UnreadableImage."""
+        pixels, _ = decode_rgb(content, (HEIGHT, WIDTH))
+        scale = np.float32(self.kind.pixel_range / PIXEL_RANGE)
+        inputs = {"img_in": pixels[None].astype(np.float32) * scale}
+        if self.kind.remembers:
+            inputs["mem_in"] = self._memory
+        commands = decode(self.kind, self._model(inputs), self.config.throttle_range)
+        answer = {name: float(values[0]) for name, values in commands.items()}
+        self._memory = np.concatenate(
+            [self._memory[:, 2:], [[answer["angle"], answer["throttle"]]]], 1, dtype=np.float32
+        )
+        return answer
