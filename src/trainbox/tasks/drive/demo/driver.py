@@ -25,7 +25,7 @@ class Drive:
     """What happened, record by record, each array of length n.
 
     ``poses`` float64 (n, 3): x, y in metres, heading in radians, counter-clockwise; ``angles`` and ``throttles`` are
-    commands in -1..1, angle positive to the right as donkeycar has it; ``mistakes`` bool marks a crash and its recovery.
+    commands in -1..1, angle positive to the right as donkeycar has it; ``mistakes`` bool marks crashes.
     """
 
     poses: np.ndarray
@@ -115,9 +115,9 @@ class _Hand:
         self._plan_crashes(random, records)
 
     def _plan_brakes(self, random: np.random.Generator, records: int) -> None:
-        for start in random.choice(records, records // 400 + 1, replace=False):
+        for start in random.choice(records, records // 500 + 1, replace=False):
             for step in range(start, start + int(random.integers(4, 9))):
-                self.script[step] = (None, -float(random.uniform(0.1, 0.5)))
+                self.script[step] = (None, -float(random.uniform(0.0, 0.3)))
 
     def _plan_crashes(self, random: np.random.Generator, records: int) -> None:
         """Look away with the wheel held, hit something, wait, back out."""
@@ -134,7 +134,7 @@ class _Hand:
         slowest, fastest = _SPEED_METRES_PER_SECOND
         wanted = (_SIDEWAYS_LIMIT / (car.bend_ahead(0.9) + 0.05)) ** 0.5 * 0.8 * self.hurry[step]
         wanted = min(max(wanted, slowest), fastest)
-        throttle = wanted / _METRES_PER_SECOND_AT_FULL_THROTTLE + 0.08 * (wanted - car.speed)
+        throttle = wanted / _METRES_PER_SECOND_AT_FULL_THROTTLE + 0.05 * (wanted - car.speed)
         if step in self.script:
             held, throttle = self.script[step]
             angle = angle if held is None else held
