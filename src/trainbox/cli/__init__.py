@@ -1,1 +1,88 @@
-"""TBD-DOC cli"""
+"""The command line: a module a command, loaded only when it is the one that was asked for."""
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+
+import typer
+
+COMMANDS: Mapping[str, str] = {
+    "demo": "Write a small synthetic data set.",
+    "check": "Read a data set as training would; say what is in it and what is wrong with it.",
+    "train": "Train a model on your data, and prove the files that come out.",
+    "evaluate": "Score the exported files of a model on data.",
+    "export": "Write another format of a finished model, without retraining.",
+}
+"""Name and summary of each command: so ``--help`` loads none of them. A test compares them with the commands' own."""
+
+INTERRUPTED = 130
+
+
+def main() -> None:
+    """Run the command that the arguments name, and exit: 0 done, 1 failed, 2 wrong usage or refused input."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    for stream in (sys.stdout, sys.stderr):
+        # Names that are not UTF-8 are shown escaped instead of ending the command.
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command and return its exit status; every error becomes one line on stderr."""
+    from trainbox.container.contract.failure import one_line
+    from trainbox.errors import TrainboxError
+
+    chosen = next((argument for argument in arguments if not argument.startswith("-")), None)
+    try:
+        status = application(chosen)(list(arguments) or ["--help"], prog_name="trainbox", standalone_mode=False)
+        return status if isinstance(status, int) else 0
+    except TrainboxError as error:
+        print(one_line(error), file=sys.stderr)
+        return error.exit_status
+    except (KeyboardInterrupt, typer.Abort):
+        print("Interrupted.", file=sys.stderr)
+        return INTERRUPTED
+    except Exception as error:
+        # Wrong usage is an exception of click, which typer brings along under another name from version to version.
+        if not hasattr(error, "format_message"):
+            raise
+        command = f"trainbox {chosen}" if chosen in COMMANDS else "trainbox"
+        print(f"{error.format_message()} See: {command} --help", file=sys.stderr)
+        return 2
+
+
+def application(chosen: str | None) -> typer.Typer:
+    """Return the command line with the ``chosen`` command loaded and the others named only."""
+    app = typer.Typer(
+        add_completion=False,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        help="Train small vision models for things that move or fit in a pocket."
+        "\n\nExample: trainbox train drive tub.zip --out pilot",
+    )
+    app.callback()(_options)
+    for name, summary in COMMANDS.items():
+        if name == chosen:
+            app.command(name)(getattr(import_module(f"trainbox.cli.{name}"), name))
+        else:
+            app.command(name, help=summary)(_not_loaded)
+    return app
+
+
+def _options(
+    version: bool = typer.Option(False, "--version", is_eager=True, callback=lambda wanted: _say_version(wanted)),
+) -> None:
+    pass
+
+
+def _say_version(wanted: bool) -> None:
+    if wanted:
+        from trainbox import __version__
+
+        print(__version__)
+        raise typer.Exit
+
+
+def _not_loaded() -> None:
+    raise RuntimeError("the command was not loaded")
