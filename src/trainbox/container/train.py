@@ -61,9 +61,10 @@ def train(paths: Paths, stop: Stop, say: Say = print) -> None:
         )
         refuse_untrained(history, job.checkpoints, stop)
         say(f"Trained {len(history.epochs)} epochs in {history.seconds:.0f} s ({history.stopped}); writing the model.")
+        network = job.task.deployed(job.config, recipe.network)
         write_bundle(
-            recipe.network,
-            job.task.deployables(job.config, datasets, recipe.network),
+            network,
+            job.task.deployables(job.config, datasets, network),
             manifest(job, datasets, history),
             paths.model,
             lambda folder, document: finish(job, datasets, history, stop, say, folder, document),
