@@ -1,4 +1,4 @@
-"""The task ``drive``: pilots for Donkeycars, from tubs. Loads without TensorFlow; its work is imported when asked for."""
+"""The task ``drive``: pilots for Donkeycars, from tubs. Loads without TensorFlow: work is imported when asked for."""
 
 import tempfile
 from collections.abc import Mapping, Sequence

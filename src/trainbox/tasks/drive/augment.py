@@ -25,7 +25,8 @@ def draw(kinds: Collection[str], count: int, random: np.random.Generator) -> np.
     """Draw the changes of ``count`` images: float32 (count, 7), columns as ``PARAMETERS``.
 
     Mirror is 0 or 1; brightness and contrast are gains less one, of the exposure and around the image's mean; blur
-    and shadow are shares of 0..1; shadow_top and shadow_bottom say where the shadow's edge crosses, in image widths from the left.
+    and shadow are shares of 0..1; shadow_top and shadow_bottom say where the shadow's edge crosses the top and the
+    bottom, in image widths from the left.
     Each change befalls half of the images, blur a quarter. What is drawn does not depend on ``kinds``.
     """
     chance = random.random((5, count), dtype=np.float32) < 0.5
@@ -57,7 +58,7 @@ def augment_layer() -> "keras.layers.Layer":
     """
     import keras
 
-    class Augment(keras.layers.Layer):  # type: ignore[misc]  # keras carries no types
+    class Augment(keras.layers.Layer):
         """See ``augment_layer``: the class stands here so that importing this module does not import Keras."""
 
         def __init__(self) -> None:

@@ -28,7 +28,7 @@ VALIDATION_CHANNELS = ("validation", "test")
 
 @dataclass(frozen=True)
 class DriveDatasets(Datasets):
-    """Datasets of a pilot. ``initial`` holds the arrays training starts from, by layer, where it does not start anew."""
+    """Datasets of a pilot. ``initial`` holds the arrays training starts from, by layer; empty to start anew."""
 
     initial: Mapping[str, tuple[np.ndarray, ...]] = field(default_factory=dict)
 
@@ -60,7 +60,7 @@ def read_datasets(config: DriveConfig, channels: Mapping[str, Path], scratch: Pa
     samples, validates = samples.take(rows), validates[rows]
     if not held_back:
         validates = _split(samples, config)
-    validates = _without_twins(samples, validates, [cache.digests[row] for row in rows], problems)
+    validates = _without_twins(samples, validates, [cache.digests[row] for row in rows.tolist()], problems)
     trains = ~validates if held_back else _apart(samples, validates, config, problems)
     _refuse_one_sided(trains, validates, bool(held_back))
     train = _examples(cache, rows, samples, trains, config, training=True)
@@ -107,7 +107,8 @@ def _all_samples(
 def _refuse_few(count: int, found: int, config: DriveConfig, problems: Problems) -> None:
     if count < config.min_records:
         raise DataError(
-            f"Too few usable records: {count} of {found}, and min_records is {config.min_records}. {_left_out(problems)}"
+            f"Too few usable records: {count} of {found}, and min_records is {config.min_records}. "
+            + _left_out(problems)
         )
 
 

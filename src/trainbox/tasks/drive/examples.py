@@ -74,7 +74,7 @@ class DriveExamples:
         return self.cache.read(self.rows[indices])
 
     def car_inputs(self, indices: np.ndarray) -> dict[str, np.ndarray]:
-        """Return what the deployed network is fed, float32: ``img_in`` (n, 120, 160, 3), and ``mem_in`` where it has one."""
+        """Return what the deployed network is fed, float32: ``img_in`` (n, 120, 160, 3), for ``memory`` ``mem_in``."""
         scale = np.float32(self.kind.pixel_range / PIXEL_RANGE)
         inputs = {"img_in": self.pixels(indices).astype(np.float32) * scale}
         if self.kind.remembers:

@@ -49,7 +49,7 @@ def recipe(config: DriveConfig, datasets: "DriveDatasets") -> Recipe:
 
 
 def _training_model(network: "keras.Model", kind: PilotKind) -> "keras.Model":
-    """Put the augmentation before the network: ``image`` uint8, ``augmentation`` (n, 7), ``mem_in`` where it has one."""
+    """Put the augmentation before the network: ``image`` uint8, ``augmentation``, ``mem_in`` where it has one."""
     import keras
 
     inputs = {

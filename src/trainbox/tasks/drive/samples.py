@@ -5,6 +5,7 @@ Pairing comes first and filtering after it, so that a filter never moves an imag
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -89,7 +90,7 @@ def _runs(records: Sequence[Record]) -> np.ndarray:
     """Number the stretches without a gap: int64 (n,). A deleted or broken record or a new session ends one."""
     position = np.array([record.position for record in records])
     index = np.array([record.index for record in records])
-    changed = [now.session != before.session for before, now in zip(records, records[1:], strict=False)]
+    changed = [now.session != before.session for before, now in pairwise(records)]
     gap = (np.diff(position) != 1) | (np.diff(index) != 1) | np.array(changed, bool)
     return np.concatenate([[0], np.cumsum(gap)])
 

@@ -16,8 +16,8 @@ def summary_lines(metrics: Mapping[str, Any]) -> Sequence[str]:
     if scores["angle_gain"] is not None:
         blind = metrics["baseline"]["angle_rmse"]
         lines.append(
-            f"Its steering error ({scores['angle_rmse']:.3f}) is {_compared(scores['angle_gain'])} that of one who never "
-            f"looks and steers the mean ({blind:.3f}); R2 is {_number(scores['angle_r2'])}."
+            f"Its steering error ({scores['angle_rmse']:.3f}) is {_compared(scores['angle_gain'])} that of one who "
+            f"never looks and steers the mean ({blind:.3f}); R2 is {_number(scores['angle_r2'])}."
         )
     lines.append(f"Throttle is {scores['throttle_mae']:.3f} off on average, R2 {_number(scores['throttle_r2'])}.")
     if metrics["int8"]:
