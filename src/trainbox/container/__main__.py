@@ -5,7 +5,7 @@ Turns every error into one line on stderr, the same line in ``output/failure``, 
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from trainbox.container.interruption import Interrupted, Stop
@@ -26,11 +26,11 @@ def main() -> None:
     sys.exit(run(sys.argv[1:], stop))
 
 
-def run(arguments: Sequence[str], stop: Stop) -> int:
+def run(arguments: Sequence[str], stop: Stop, environment: Mapping[str, str] = os.environ) -> int:
     """Return the exit status: 0 a proved bundle stands in the model folder, 1 failed, 2 refused."""
     from trainbox.container.contract.paths import Paths
 
-    paths = Paths.from_environment()
+    paths = Paths.from_environment(environment)
     if list(arguments) in (["-h"], ["--help"]):
         print(USAGE)
         return 0
