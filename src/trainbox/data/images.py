@@ -81,8 +81,7 @@ def _kind(content: bytes) -> str:
 
 
 def _open(content: bytes, kind: str) -> "ImageFile":
-    # A phone's JPEG with a second picture inside announces itself as JPEG and is opened as MPO.
-    opened = Image.open(io.BytesIO(content), formats=[kind, "MPO"] if kind == "JPEG" else [kind])
+    opened = Image.open(io.BytesIO(content), formats=[kind])
     width, height = opened.size
     if width * height > MAX_PIXELS:
         opened.close()
@@ -112,7 +111,8 @@ def _pixels(opened: "ImageFile", size: tuple[int, int] | None) -> tuple[np.ndarr
 
 def _orientation(opened: "ImageFile") -> int:
     """Return the EXIF orientation, 1 (upright) where it is missing or damaged."""
-    if "exif" not in opened.info and opened.format != "TIFF":
+    # Pillow has turned a TIFF already when it is loaded, and no other format.
+    if "exif" not in opened.info or opened.format == "TIFF":
         return 1
     try:
         return int(opened.getexif().get(_EXIF_ORIENTATION, 1))

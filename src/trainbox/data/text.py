@@ -20,10 +20,10 @@ def printable(name: str) -> str:
 
 
 def decode_text(content: bytes) -> str:
-    """Decode UTF-8 or, by its byte order mark, UTF-16; bytes that are neither are kept as escapes."""
+    """Decode UTF-8 or, by its byte order mark, UTF-16; bytes that are neither become U+FFFD."""
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return content.decode("utf-16", "backslashreplace")
-    return content.decode("utf-8-sig", "backslashreplace")
+        return content.decode("utf-16", "replace")
+    return content.decode("utf-8-sig", "replace")
 
 
 def parse_json(content: bytes | str) -> tuple[Any, tuple[str, ...]]:

@@ -3,12 +3,21 @@
 from pathlib import Path
 
 from trainbox.data.archives import ArchiveTree
-from trainbox.data.files import ARCHIVE_SUFFIXES, FileTree, FolderTree, is_archive_name
+from trainbox.data.files import FileTree, FolderTree, is_archive_name
 from trainbox.data.problems import Problems
 from trainbox.data.tars import TarTree
 from trainbox.data.text import printable
 from trainbox.data.zips import ZipTree
-from trainbox.errors import ArchiveError, DataError
+from trainbox.errors import DataError
+
+# Archives that cannot be read at random: every image would cost unpacking all before it.
+_OTHER_KINDS = {
+    "a file compressed with gzip": b"\x1f\x8b",
+    "a file compressed with bzip2": b"BZh",
+    "a file compressed with xz": b"\xfd7zXZ",
+    "a 7z archive": b"7z\xbc\xaf",
+    "a RAR archive": b"Rar!",
+}
 
 
 def open_trees(path: Path, problems: Problems) -> list[FileTree]:
@@ -26,9 +35,7 @@ def open_trees(path: Path, problems: Problems) -> list[FileTree]:
         raise DataError(f"'{name}' is neither a file nor a folder. Give a folder or a zip.")
     tree = _open_archive(path, name, problems)
     if tree is None:
-        raise DataError(
-            f"'{name}' is no archive that can be read. Received: {_first_bytes(path)}. Give a folder or a zip."
-        )
+        raise DataError(f"'{name}' is not read. Received: {_kind(path)}. Give a folder, a zip or a plain tar.")
     return [tree]
 
 
@@ -47,22 +54,25 @@ def _open_folder(path: Path, label: str, problems: Problems) -> list[FileTree]:
 
 
 def _open_archive(path: Path, label: str, problems: Problems) -> ArchiveTree | None:
-    """Open by the bytes, or refuse by the name: a ``.zip`` that is none was meant to be one."""
-    with path.open("rb") as file:
-        start = file.read(512)
-    if start.startswith((b"PK\x03\x04", b"PK\x05\x06")):
+    """Open an archive by its bytes, or by its name: a ``.zip`` that is none was meant to be one."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(512)
+    except OSError as error:
+        raise DataError(f"'{label}' cannot be opened. Received: {error.strerror}. Check its permissions.") from None
+    suffix = path.suffix.lower()
+    if start.startswith((b"PK\x03\x04", b"PK\x05\x06")) or suffix == ".zip":
         return ZipTree(path, label, problems)
-    if start[257:262] == b"ustar":
+    if start[257:262] == b"ustar" or suffix == ".tar":
         return TarTree(path, label, problems)
-    if path.name.lower().endswith((".zip", ".tar")):
-        # Opened all the same: the archive's own reader says best what is wrong, and finds a zip behind other bytes.
-        return ZipTree(path, label, problems) if path.name.lower().endswith(".zip") else TarTree(path, label, problems)
-    if path.name.lower().endswith(ARCHIVE_SUFFIXES) and not start:
-        raise ArchiveError(f"'{label}' is empty. Received: 0 bytes. Copy or make it again.")
     return None
 
 
-def _first_bytes(path: Path) -> str:
+def _kind(path: Path) -> str:
+    """Say what a file is that is neither a zip nor a tar."""
     with path.open("rb") as file:
         start = file.read(8)
-    return f"a file that begins with {start!r}" if start else "an empty file"
+    for kind, signature in _OTHER_KINDS.items():
+        if start.startswith(signature):
+            return kind
+    return "another kind of file" if start else "an empty file"

@@ -23,6 +23,8 @@ def list_zip(path: Path, label: str, limits: Limits, problems: Problems) -> dict
     try:
         with zipfile.ZipFile(path) as archive:
             entries, end = archive.infolist(), archive.start_dir
+        if any(entry.header_offset < 0 for entry in entries):
+            raise zipfile.BadZipFile("the beginning is missing")
     except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError, EOFError, struct.error):
         raise ArchiveError(
             f"'{label}' is not a whole zip. Received: {described(path)}. Copy or make it again."
