@@ -17,7 +17,9 @@ class TrainingConfig(BaseModel):
     task: str | None = Field(None, description="The task; told from the channels where it is not given.")
     epochs: int = Field(100, ge=1, le=100_000, description="Passes over the training examples at most.")
     batch_size: int = Field(128, ge=1, le=65_536, description="Examples per step.")
-    learning_rate: float | None = Field(None, gt=0, le=10, description="Peak learning rate; the task's own where not given.")
+    learning_rate: float | None = Field(
+        None, gt=0, le=10, description="Peak learning rate; the task's own where not given."
+    )
     patience: int = Field(5, ge=1, description="Epochs without improvement on validation before training stops.")
     min_delta: float = Field(0.0005, ge=0, description="Least drop of the validation loss that counts as improvement.")
     seed: int = Field(0, ge=0, lt=2**32, description="Seed of everything random.")
@@ -39,6 +41,7 @@ class TrainingConfig(BaseModel):
         except ValidationError as error:
             first = error.errors()[0]
             name = ".".join(str(part) for part in first["loc"]) or "hyperparameters"
+            reason = first["msg"].removeprefix("Value error, ")
             raise HyperparameterError(
-                f"Hyperparameter '{name}' is wrong: {first['msg'].removeprefix('Value error, ')}. Received: {first['input']!r}."
+                f"Hyperparameter '{name}' is wrong: {reason}. Received: {first['input']!r}."
             ) from error

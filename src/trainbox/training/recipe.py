@@ -32,7 +32,8 @@ class Recipe:
     """Everything ``fit`` needs that a task decides.
 
     ``model`` maps ``Examples.batch`` inputs to outputs (augmentation inside its graph, identity when not training);
-    ``network`` is the part that is deployed. They share their weights.
+    ``network`` is the part that is deployed. They share their weights. ``learning_rate`` is the peak where the
+    hyperparameter gives none. ``fingerprint`` changes with the data and with all that decides what is learned from it.
     """
 
     model: "keras.Model"
@@ -43,3 +44,4 @@ class Recipe:
     validation: Examples
     fingerprint: str
     metrics: Mapping[str, Any] = field(default_factory=dict)
+    learning_rate: float = 0.001

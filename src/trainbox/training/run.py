@@ -1,0 +1,170 @@
+"""One training run while Keras ``fit`` goes through it: what happens after each step and each epoch."""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import Any, Protocol
+
+import keras
+import numpy as np
+
+from trainbox.errors import TrainingFailed
+from trainbox.training.checkpoint import CheckpointFolder
+from trainbox.training.config import TrainingConfig
+from trainbox.training.progress import Display
+from trainbox.training.state import Progress, capture, metrics_of, restore_metrics, weights_of
+from trainbox.training.steps import TrainingSteps
+
+SECONDS_BETWEEN_LOOKS = 1.0
+# A checkpoint waits for twenty times what the last one took, so that they never take more than a twentieth of the time.
+LEAST_WAIT = 20.0
+
+
+class StopRequested(Protocol):
+    """Says whether the run should end as soon as it can."""
+
+    requested: bool
+
+
+class Interrupted(Exception):
+    """The run was asked to stop, and its state is saved."""
+
+
+@dataclass
+class Run:
+    """The state of a run, and what to do with it as steps and epochs finish."""
+
+    model: keras.Model
+    config: TrainingConfig
+    steps: TrainingSteps
+    folder: CheckpointFolder | None
+    stop: StopRequested
+    display: Display
+    clock: Callable[[], float] = monotonic
+    progress: Progress = field(default_factory=Progress)
+    best: list[np.ndarray] = field(default_factory=list)
+    held_metrics: Mapping[str, np.ndarray] = field(default_factory=dict)
+    rate: "Rate" = field(default_factory=lambda: Rate())
+
+    def __post_init__(self) -> None:
+        self._counted = self._looked = self._saved = self.clock()
+        self._wait = self.config.checkpoint_seconds
+
+    def begin_epoch(self) -> None:
+        """Put the order of the epoch in place, and what its metrics had gathered where it is resumed."""
+        self.steps.begin(self.progress.epoch, self.progress.step)
+        if self.held_metrics:
+            restore_metrics(self.model, self.held_metrics)
+            self.held_metrics = {}
+        self.rate.begin(self.clock())
+
+    def end_step(self, logs: Mapping[str, Any], synchronise: Callable[[], object]) -> None:
+        """Count a step; save, show or stop where it is time. ``synchronise`` brings the model's variables up to date.
+
+        ``logs`` may still be on their way from the device: they are waited for only where they are wanted.
+        """
+        self.progress.step += 1
+        now = self.clock()
+        self.rate.count(self.steps.batch_size, now)
+        stopping = self.stop.requested
+        due = stopping or (self.folder is not None and now - self._saved >= self._wait)
+        if not (due or now - self._looked >= SECONDS_BETWEEN_LOOKS):
+            return
+        self._looked = now
+        loss = self.finite(float(keras.ops.convert_to_numpy(logs["loss"])))
+        values = {"loss": loss, "images_per_second": self.rate.of_epoch()}
+        self.display.step(self.progress.epoch + 1, self.progress.step, self.steps.count, values)
+        if due:
+            synchronise()
+            self.save()
+        if stopping:
+            raise Interrupted
+
+    def begin_validation(self) -> None:
+        """Hold what the metrics gathered in training: validation gathers in the same ones."""
+        self.held_metrics = metrics_of(self.model)
+
+    def end_validation_step(self, synchronise: Callable[[], object]) -> None:
+        """Save and stop where that is asked for; the epoch is then validated from the start when it is resumed."""
+        if self.stop.requested:
+            synchronise()
+            self.save()
+            raise Interrupted
+
+    def end_epoch(self, logs: Mapping[str, float]) -> bool:
+        """Judge a finished epoch, save, and return whether the run is finished."""
+        self.held_metrics = {}
+        record = {name: float(value) for name, value in logs.items()}
+        watched = self.finite(record.get("val_loss", record["loss"]))
+        progress = self.progress
+        record["images_per_second"] = self.rate.of_epoch()
+        record["learning_rate"] = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
+        total_steps = (progress.epoch + 1) * self.steps.count
+        progress.epoch, progress.step = progress.epoch + 1, 0
+        progress.epochs.append(record)
+        self._judge(watched)
+        self.display.epoch(progress.epoch, total_steps, record)
+        self.save()
+        return progress.stopped is not None
+
+    def finite(self, loss: float) -> float:
+        """Return the loss; raise TrainingFailed where it is no number."""
+        if math.isfinite(loss):
+            return loss
+        epoch, step = self.progress.epoch + 1, self.progress.step
+        raise TrainingFailed(
+            f"The loss became {loss} in epoch {epoch} at step {step} of {self.steps.count}. "
+            "Lower the hyperparameter 'learning_rate', or look for broken labels in the data."
+        )
+
+    def save(self) -> None:
+        """Write a checkpoint where there is a folder for them."""
+        before = self.clock()
+        self.progress.seconds += before - self._counted
+        self._counted = before
+        if self.folder is not None:
+            arrays, facts = capture(self.model, self.progress, self.best)
+            self.folder.write({**arrays, **self.held_metrics}, facts)
+        self._saved = self.clock()
+        if self.config.checkpoint_seconds:
+            self._wait = max(self.config.checkpoint_seconds, LEAST_WAIT * (self._saved - before))
+
+    def _judge(self, loss: float) -> None:
+        if self.progress.judge(loss, self.config):
+            self.best = weights_of(self.model)
+
+
+@dataclass
+class Rate:
+    """Images a second while training, validation and the compiling first step left out."""
+
+    images: int = 0
+    seconds: float = 0.0
+
+    def __post_init__(self) -> None:
+        self._last: float | None = None
+        self._compiled = False
+        self._epoch = (0, 0.0)
+
+    def begin(self, now: float) -> None:
+        """Begin an epoch."""
+        self._last = now
+        self._epoch = (self.images, self.seconds)
+
+    def count(self, images: int, now: float) -> None:
+        """Count the images of a step that is finished."""
+        if self._compiled and self._last is not None:
+            self.images += images
+            self.seconds += now - self._last
+        self._compiled = True
+        self._last = now
+
+    def of_epoch(self) -> float:
+        """Return the rate of the epoch under way, 0 before its second step."""
+        images, seconds = self.images - self._epoch[0], self.seconds - self._epoch[1]
+        return images / seconds if seconds else 0.0
+
+    def of_all(self) -> float:
+        """Return the rate of all epochs."""
+        return self.images / self.seconds if self.seconds else 0.0
