@@ -11,6 +11,9 @@ from trainbox.data.files import FileReference
 
 ANGLE, THROTTLE, MODE, IMAGE = "user/angle", "user/throttle", "user/mode", "cam/image_array"
 
+# Larger numbers of records or milliseconds are faults, and would not fit the arrays they are put in.
+MAX_COUNT = 1 << 53
+
 # Joysticks and old writers overshoot by rounding; what is further out is a fault.
 _ROUNDING = 1e-6
 
@@ -65,7 +68,8 @@ def command(values: Mapping[str, Any], key: str) -> float:
     value = values[key]
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise UnusableRecord(f"{name} is not a number")
-    if not math.isfinite(value):
+    # Whole numbers have no such values, and those too large for a float would raise here.
+    if isinstance(value, float) and not math.isfinite(value):
         raise UnusableRecord(f"{name} is NaN or infinite")
     if abs(value) > 1 + _ROUNDING:
         raise UnusableRecord(f"{name} is outside -1 to 1")
@@ -90,7 +94,7 @@ def timestamp_ms(values: Mapping[str, Any]) -> int | None:
     """Return the time of a record in milliseconds: since 1970, or in tubs v1 since the recording began."""
     for key in ("_timestamp_ms", "milliseconds", "timestamp"):
         value = values.get(key)
-        if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+        if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < MAX_COUNT:
             return int(value)
         if isinstance(value, str):
             try:

@@ -9,7 +9,7 @@ from trainbox.data.files import FileTree, UnreadableFile
 from trainbox.data.problems import Problems
 from trainbox.data.text import UnreadableText, decode_text, parse_json
 from trainbox.tasks.drive.tubs.reading import TubReading
-from trainbox.tasks.drive.tubs.record import Tub
+from trainbox.tasks.drive.tubs.record import MAX_COUNT, Tub
 
 CATALOG_NAME = re.compile(r"catalog_([0-9]{1,15})\.catalog")
 MANIFEST = "manifest.json"
@@ -41,7 +41,7 @@ class Line:
     def index(self) -> int:
         """The record's own number, its position where it has none."""
         index = self.values.get("_index") if isinstance(self.values, dict) else None
-        return index if isinstance(index, int) and not isinstance(index, bool) else self.position
+        return index if _is_count(index) else self.position
 
 
 def read_v2(tree: FileTree, folder: str, names: Sequence[str], label: str, problems: Problems) -> Tub:
@@ -86,9 +86,12 @@ def read_manifest(reading: TubReading) -> Manifest:
         reading.problems.warn("manifest is broken: rebuilt from the catalogs, deleted records unknown", where)
         return manifest
     manifest.catalogs = list(dict.fromkeys(name for name in last["paths"] if isinstance(name, str)))
-    listed = last.get("deleted_indexes")
-    manifest.deleted = {index for index in listed if _is_count(index)} if isinstance(listed, list) else set()
-    manifest.max_len = last["max_len"] if _is_count(last.get("max_len")) else manifest.max_len
+    listed = last["deleted_indexes"] if isinstance(last.get("deleted_indexes"), list) else []
+    manifest.deleted = {index for index in listed if _is_count(index)}
+    strange = sum(not _is_count(index) for index in listed)
+    if strange:
+        reading.problems.warn("deleted index that counts nothing is ignored", where, strange)
+    manifest.max_len = min(last["max_len"], 1_000_000) if _is_count(last.get("max_len")) else manifest.max_len
     return manifest
 
 
@@ -180,7 +183,7 @@ def _catalog_order(name: str) -> tuple[int, str]:
 
 
 def _is_count(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < MAX_COUNT
 
 
 def _json_or_none(text: str) -> Any:
