@@ -60,7 +60,7 @@ def _training_model(network: "keras.Model", kind: PilotKind) -> "keras.Model":
     if kind.remembers:
         inputs["mem_in"] = keras.Input(network.inputs[1].shape[1:], dtype="float32", name="mem_in")
         features.append(inputs["mem_in"])
-    answers = network(features if len(features) > 1 else features[0])
+    answers = network(features)
     answers = answers if isinstance(answers, list) else [answers]
     return keras.Model(inputs, dict(zip(kind.output_names, answers, strict=True)), name=f"{network.name}_training")
 

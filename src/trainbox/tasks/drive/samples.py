@@ -81,7 +81,7 @@ def _of_tub(tub: Tub, config: DriveConfig, memory_length: int, problems: Problem
         [records[index].image for index in images],
         commands[given, 0],
         throttle,
-        commands[before].reshape(len(images), -1),
+        commands[before].reshape(len(images), 2 * memory_length),
         np.array(group, np.int64),
     )
 
