@@ -269,7 +269,7 @@ def test_a_tub_without_a_usable_record_is_still_a_tub(v1, read):
 def test_one_bad_archive_among_good_ones_is_refused(v2, zip_folder, read, tmp_path):
     path = zip_folder(v2(4, folder="data/tub"), "tub.zip")
     (tmp_path / "data" / "torn.zip").write_bytes(path.read_bytes()[:-40])
-    with pytest.raises(ArchiveError, match="'torn.zip' is not a whole zip"):
+    with pytest.raises(ArchiveError, match=r"'torn.zip' is not a whole zip"):
         read(tmp_path / "data")
 
 

@@ -196,6 +196,35 @@ def test_a_missing_catalog_keeps_the_positions_of_the_others(v2, read):
     assert reading.skips == {"record is deleted": 1}
 
 
+def test_an_empty_catalog_after_a_missing_one_keeps_the_positions(v2, read, rewrite_manifest):
+    root = v2(12, deleted=[9])
+    (root / "catalog_1.catalog").unlink()
+    (root / "catalog_7.catalog").touch()
+    names = ["catalog_0.catalog", "catalog_1.catalog", "catalog_7.catalog", "catalog_2.catalog"]
+    rewrite_manifest(root, names, [9], 12)
+    assert [record.position for record in read(root).records] == [0, 1, 2, 3, 8, 10, 11]
+
+
+def test_a_damaged_catalog_is_left_out_and_keeps_its_positions(v2, zip_folder, read):
+    path = zip_folder(v2(12, deleted=[9]), "tub.zip")
+    content = bytearray(path.read_bytes())
+    content[content.index(b"catalog_1.catalog") + len("catalog_1.catalog") + 20] ^= 0xFF
+    path.write_bytes(content)
+    reading = read(path)
+    assert [record.position for record in reading.records] == [0, 1, 2, 3, 8, 10, 11]
+    assert reading.skips == {
+        "record in a catalog that cannot be read: archive member is damaged": 4,
+        "record is deleted": 1,
+    }
+    assert reading.accounted
+
+
+def test_a_catalog_with_a_byte_order_mark_is_read(v2, read):
+    root = v2(4)
+    write_lines(root, [b"\xef\xbb\xbf" + lines_of(root)[0], *lines_of(root)[1:]])
+    assert read(root).indices == [0, 1, 2, 3]
+
+
 def test_a_catalog_that_leads_out_is_not_read(v2, read, rewrite_manifest, tmp_path):
     root = v2(4)
     (tmp_path / "catalog_9.catalog").write_bytes(lines_of(root)[0])

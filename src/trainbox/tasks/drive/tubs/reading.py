@@ -45,7 +45,7 @@ class TubReading:
         self.found += count
         self.problems.skip(reason, where, count)
 
-    def add(self, values: Any, position: int, index: int, where: str, left_out: str | None = None) -> None:
+    def add(self, values: Any, position: int, index: int, where: str, left_out: str = "") -> None:
         """Take one record, or count why it is left out; ``left_out`` says that its user deleted it."""
         self.found += 1
         image = None

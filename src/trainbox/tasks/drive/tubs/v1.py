@@ -36,7 +36,7 @@ def read_v1(tree: FileTree, folder: str, names: Sequence[str], label: str, probl
         except UnreadableFile as error:
             reading.leave_out(f"record cannot be read: {error.reason}", where)
         else:
-            left_out = "record is excluded (exclude.json)" if number in excluded else None
+            left_out = "record is excluded (exclude.json)" if number in excluded else ""
             reading.add(values, number, number, where, left_out)
     return reading.finish(label)
 
