@@ -238,7 +238,7 @@ def _picture(frame: np.ndarray, driven: Driven, place: int) -> Picture:
         content.getvalue(),
         width,
         height,
-        f"{_record(driven.images[place])}\ndriver {signed(human)}, pilot {signed(pilot)}",
+        f"{_record(driven.images[place])}\ndriver {signed(human)}\npilot {signed(pilot)}",
         [_needle(human, width, height, 1), _needle(pilot, width, height, 2)],
     )
 
