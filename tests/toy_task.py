@@ -97,10 +97,14 @@ class ToyTask:
 
     def recipe(self, config: ToyConfig, datasets: Datasets) -> Any:
         _reach("recipe", config)
+        import keras
+
         from trainbox.training.recipe import Recipe
 
         network = self.network({})
-        return Recipe(network, network, {"y": "mse"}, {"y": 1.0}, datasets.train, datasets.validation, "f")
+        x = keras.Input((WIDTH,), name="x")
+        model = keras.Model({"x": x}, network(x))
+        return Recipe(model, network, {"y": "mse"}, {"y": 1.0}, datasets.train, datasets.validation, "f")
 
     def network(self, manifest: Mapping[str, Any]) -> Any:
         import keras

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from toy_job import ToyJob
+from toy_task import register
 from trainbox.container.contract.paths import Paths
 
 
@@ -41,3 +43,15 @@ class Tree:
 def tree(tmp_path: Path) -> Tree:
     """An empty tree."""
     return Tree(tmp_path / "opt-ml")
+
+
+@pytest.fixture(scope="session")
+def toy_path(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A PYTHONPATH on which the toy task is installed."""
+    return register(tmp_path_factory.mktemp("installed") / "site")
+
+
+@pytest.fixture
+def toy_job(tmp_path: Path, toy_path: str) -> ToyJob:
+    """A job of the toy task."""
+    return ToyJob(tmp_path, toy_path)

@@ -141,8 +141,10 @@ def _print_result(job: TrainingJob, out: Path, as_json: bool) -> None:
         kept = ("task", "metrics", "models", "history", "problems")
         print(json.dumps({"bundle": str(out), "job": job.name, **{key: manifest.get(key) for key in kept}}, indent=2))
         return
-    for line in tasks.get(job.task).summary_lines(manifest["metrics"]) if manifest.get("metrics") else ():
-        print(line)
+    # Where both go to one terminal, the log has just said it.
+    if manifest.get("metrics") and not (sys.stdout.isatty() and sys.stderr.isatty()):
+        for line in tasks.get(job.task).summary_lines(manifest["metrics"]):
+            print(line)
     print(
         f"Model: {out} ({', '.join(manifest.get('models', {}))}). Score it on other data: trainbox evaluate {out} PATH"
     )

@@ -23,7 +23,9 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         # Names that are not UTF-8 are shown escaped; a line is in the log as soon as it is said.
         stream.reconfigure(errors="backslashreplace", line_buffering=True)  # type: ignore[union-attr]
-    sys.exit(run(sys.argv[1:], stop))
+    status = run(sys.argv[1:], stop)
+    stop.ignore()
+    sys.exit(status)
 
 
 def run(arguments: Sequence[str], stop: Stop, environment: Mapping[str, str] = os.environ) -> int:

@@ -69,7 +69,7 @@ def train(paths: Paths, stop: Stop, say: Say = print) -> None:
             paths.model,
             lambda folder, document: finish(job, datasets, history, stop, say, folder, document),
         )
-        say(f"A proved bundle stands in {paths.model}.")
+        say("The model is complete, and every file of it is proved.")
 
 
 def read_job(paths: Paths, say: Say) -> Job:
