@@ -11,7 +11,7 @@ tub = Tub(request["tub"], read_only=True)
 answer = {"length": len(tub), "records": list(tub), "inputs": tub.manifest.inputs}
 tub.close()
 
-tub = Tub(request["tub"])
+tub = Tub(request["tub"], inputs=tub.manifest.inputs, types=tub.manifest.types)
 frame = np.zeros((120, 160, 3), np.uint8)
 tub.write_record({"cam/image_array": frame, "user/angle": 0.5, "user/throttle": 0.25, "user/mode": "user"})
 tub.close()
