@@ -167,3 +167,10 @@ def test_scoring_reads_every_usable_record(write_tub, tmp_path: Path) -> None:
     config = DriveConfig.parse({"minimum_throttle": 0.1})
     tub = write_tub("one", angles(5), throttles=[0.0, 0.2, 0.3, 0.4, 0.5])
     assert len(read_examples(config, [tub], tmp_path / "scratch", Problems())) == 4
+
+
+def test_steering_that_never_changes_is_warned_of(write_tub, tmp_path: Path) -> None:
+    reason = "the steering never changes in what is trained on: there is nothing to learn"
+    steady = read({"train": write_tub("one", [0.2] * 40)}, tmp_path / "a")
+    assert steady.problems.warnings[reason].count == 1
+    assert reason not in read({"train": write_tub("two", angles(40))}, tmp_path / "b").problems.warnings

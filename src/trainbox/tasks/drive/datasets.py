@@ -24,6 +24,7 @@ from trainbox.tasks.drive.transfer import TRANSFER_CHANNELS, find_transfer
 from trainbox.tasks.drive.tubs import Tub, read_tubs
 
 VALIDATION_CHANNELS = ("validation", "test")
+SAME_ANGLE = 1e-3
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,8 @@ def read_datasets(config: DriveConfig, channels: Mapping[str, Path], scratch: Pa
     _refuse_one_sided(trains, validates, bool(held_back))
     train = _examples(cache, rows, samples, trains, config, training=True)
     validation = _examples(cache, rows, samples, validates, config, training=False)
+    if np.ptp(train.angle) < SAME_ANGLE:
+        problems.warn("the steering never changes in what is trained on: there is nothing to learn")
     facts = _facts([*tubs, *held_back], found, samples, train, validation, config)
     fingerprint = hashlib.blake2b(train.digest() + validation.digest(), digest_size=16).hexdigest()
     return DriveDatasets(train, validation, (), problems, fingerprint, facts, initial)
