@@ -69,6 +69,10 @@ def test_reads_members_at_random(zipped: Zipped, method: int):
     assert tree.where("images/1.jpg") == "data.zip: images/1.jpg"
 
 
+def test_an_archive_of_nothing_is_whole(zipped: Zipped):
+    assert ZipTree(zipped({})).names() == []
+
+
 def test_names_with_backslashes_and_dots_are_made_plain(tmp_path: Path):
     path = written(tmp_path / "a.zip", [(entry("tub\\images\\1.jpg"), b"1"), (entry("./tub/2.jpg"), b"2")])
     tree = ZipTree(path)

@@ -13,6 +13,8 @@ from rich.text import Text
 
 from trainbox import tasks
 from trainbox.data.problems import Tally
+from trainbox.data.text import printable
+from trainbox.errors import ChannelError, DataError
 
 EXAMPLES_SHOWN = 3
 BAR_WIDTH = 40
@@ -27,9 +29,10 @@ def check(
 
     Exit status 2 where nothing usable is left.
 
+    \b
     Example: trainbox check tub.zip
     """
-    chosen = tasks.get(task) if task else tasks.recognise(_channels(paths))
+    chosen = tasks.get(task) if task else _recognised(paths)
     report = chosen.check(paths)
     if as_json:
         print(json.dumps(as_dict(chosen.name, report), indent=2))
@@ -91,6 +94,15 @@ def _problems(tallies: Mapping[str, Tally]) -> Table:
     return table
 
 
-def _channels(paths: Sequence[Path]) -> dict[str, Path]:
-    """Name the paths as ``trainbox train`` would, for the task to be told by what they hold."""
-    return {"train" if number == 0 else f"train-{number + 1}": path for number, path in enumerate(paths)}
+def _recognised(paths: Sequence[Path]) -> tasks.Task:
+    """Return the task that the data is of, its paths named as ``trainbox train`` would name them."""
+    for path in paths:
+        if not path.exists():
+            raise DataError(f"Path '{printable(str(path))}' does not exist. Check its spelling.")
+    names = ["train", *(f"train-{number}" for number in range(2, len(paths) + 1))]
+    try:
+        return tasks.recognise(dict(zip(names, paths, strict=True)))
+    except ChannelError:
+        received = ", ".join(printable(str(path)) for path in paths)
+        known = ", ".join(tasks.available())
+        raise DataError(f"No task fits this data alone. Received: {received}. Name one with --task: {known}.") from None

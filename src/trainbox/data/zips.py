@@ -6,6 +6,7 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 from trainbox.data.archives import ArchiveTree, Limits, Member, accept, described, name_skip, refuse_name
@@ -88,7 +89,7 @@ def _inflate(data: bytes, member: Member) -> bytes:
 def _refuse_overlap(entries: Sequence[zipfile.ZipInfo], end: int, label: str) -> None:
     """Refuse members that share bytes: the mark of a bomb, and of an archive that says two things at once."""
     places = sorted((entry.header_offset, entry.compress_size + 30) for entry in entries)
-    for (start, size), (following, _) in zip(places, [*places[1:], (end, 0)], strict=True):
+    for (start, size), (following, _) in pairwise([*places, (end, 0)]):
         if start + size > following:
             raise ArchiveError(f"'{label}' has members that overlap. Received: two at byte {start}. Make it again.")
 
