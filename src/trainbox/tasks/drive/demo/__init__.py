@@ -18,7 +18,7 @@ from trainbox.tasks.drive.demo.room import paint_room
 from trainbox.tasks.drive.demo.track import lay_track
 
 DEFAULT_RECORDS = 4000
-LEAST_RECORDS = 100
+LEAST_RECORDS = 40
 
 _SESSION_RECORDS = 800
 _PAUSE_SECONDS = 180

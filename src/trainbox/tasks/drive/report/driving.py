@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from trainbox.tasks.drive.examples import DriveExamples
 
 LONGEST_STRETCH = 300
+MOST_FRAMES = 3000
+"""So many are driven again for the report at most, in whole stretches: it should not take as long as the scoring."""
 PICTURES = 6
 APART = 10
 """Shown frames are at least so many frames apart: neighbours are near copies."""
@@ -31,7 +33,7 @@ DRIVER, PILOT = "driver", "pilot"
 class Driven:
     """Commands over frames in order: of the driver, the pilot, and its int8 file, each float64 (n,).
 
-    ``row`` int64 (n,) grows by one from a frame to the next recorded one; ``images`` say where the frames lie.
+    ``row`` int64 (n,) are places in the cache: one more from a frame to the next. ``images`` say where the frames lie.
     """
 
     angle: np.ndarray
@@ -68,6 +70,7 @@ def _drive(folder: Path, manifest: Mapping[str, Any], examples: "DriveExamples")
     from trainbox.tasks.drive.config import DriveConfig
 
     config = DriveConfig.parse(manifest["hyperparameters"])
+    examples = examples.take(_stretches(len(examples)))
     files = {name: folder / name for name in (FLOAT_FILE, INT8_FILE) if name in manifest["models"]}
     commands = answer(open_files(files, config, trusted=True), examples)
     quantized = commands.get(INT8_FILE)
@@ -80,6 +83,14 @@ def _drive(folder: Path, manifest: Mapping[str, Any], examples: "DriveExamples")
         examples.rows,
         examples.images,
     )
+
+
+def _stretches(count: int) -> np.ndarray:
+    """Return all of ``count`` places, or stretches spread evenly over them where those are too many: int64 (n,)."""
+    if count <= MOST_FRAMES:
+        return np.arange(count)
+    starts = np.linspace(0, count - LONGEST_STRETCH, MOST_FRAMES // LONGEST_STRETCH).astype(np.int64)
+    return (starts[:, None] + np.arange(LONGEST_STRETCH)).ravel()
 
 
 def _remembered(frames: Mapping[str, Any]) -> Driven:
@@ -223,7 +234,7 @@ def _apart(order: np.ndarray) -> list[int]:
 
 
 def _pictures(driven: Driven, examples: "DriveExamples", places: Sequence[int]) -> list[Picture]:
-    frames = examples.pixels(np.array(places, np.int64))
+    frames = examples.cache.read(driven.row[np.array(places, np.int64)])
     return [_picture(frame, driven, place) for frame, place in zip(frames, places, strict=True)]
 
 
