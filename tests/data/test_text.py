@@ -50,4 +50,5 @@ def test_foreign_bytes_do_not_lose_the_rest():
 
 def test_names_are_made_fit_for_a_log():
     assert printable("a\x1b[31m\nb\udce9") == "a\\x1b[31m\\nb\\xe9"
+    assert printable("\ud800 and \udfff") == "\\ud800 and \\udfff"
     assert printable("Straße 1.jpg") == "Straße 1.jpg"

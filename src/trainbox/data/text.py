@@ -15,8 +15,14 @@ class UnreadableText(Exception):
 
 def printable(name: str) -> str:
     """Return ``name`` fit for a terminal and a log: undecodable bytes and control characters escaped."""
-    text = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)
+    return "".join(letter if letter.isprintable() else _escaped(letter) for letter in name)
+
+
+def _escaped(letter: str) -> str:
+    # Python keeps a byte of a file name that is no UTF-8 as one of these code points.
+    if "\udc80" <= letter <= "\udcff":
+        return f"\\x{ord(letter) - 0xDC00:02x}"
+    return letter.encode("unicode_escape").decode()
 
 
 def decode_text(content: bytes) -> str:

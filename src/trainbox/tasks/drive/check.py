@@ -11,6 +11,7 @@ import numpy as np
 from trainbox.data.files import FileReference
 from trainbox.data.problems import Problems
 from trainbox.data.survey import ImageSurvey, survey_images
+from trainbox.data.text import printable
 from trainbox.tasks import CheckReport, Section
 from trainbox.tasks.drive.tubs import Record, Tub, read_tubs
 
@@ -133,12 +134,14 @@ def _sections(data: dict[str, Any]) -> list[Section]:
         Section("Tubs", [_tub_row(tub) for tub in data["tubs"]]),
         Section("Records", totals),
         Section("Images", pictures),
-        Section("Drive modes", [(mode, f"{count:,}") for mode, count in data["drive_modes"].items()]),
+        Section("Drive modes", [(printable(mode), f"{count:,}") for mode, count in data["drive_modes"].items()]),
         _histogram("Angle (-1 left, 1 right)", data["angle"]),
         _histogram("Throttle", data["throttle"]),
     ]
     if data["other_values"]:
-        sections.append(Section("Other values", [(key, f"{count:,}") for key, count in data["other_values"].items()]))
+        sections.append(
+            Section("Other values", [(printable(key), f"{count:,}") for key, count in data["other_values"].items()])
+        )
     return [section for section in sections if section.rows or section.histogram]
 
 

@@ -247,6 +247,7 @@ def test_both_versions_in_one_folder_are_two_tubs(v1, v2, read):
     v1(range(3))
     reading = read(root)
     assert [(tub.version, len(tub.records)) for tub in reading.tubs] == [(2, 4), (1, 3)]
+    assert len(reading.warnings) == 1
     assert reading.accounted
 
 

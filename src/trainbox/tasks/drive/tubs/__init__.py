@@ -62,6 +62,8 @@ def _record_files(tree: FileTree) -> dict[str, list[str]]:
 def _read_folder(tree: FileTree, folder: str, names: list[str], label: str, problems: Problems) -> list[Tub]:
     catalogs = [name for name in names if name.endswith(".catalog")]
     records = [name for name in names if not name.endswith(".catalog")]
+    if catalogs and records:
+        problems.warn("a tub v1 and a tub v2 in one folder: both are read, perhaps one was made of the other", label)
     tubs = [read_v2(tree, folder, catalogs, label, problems)] if catalogs else []
     if records:
         tubs.append(read_v1(tree, folder, records, label, problems))
