@@ -1,0 +1,63 @@
+"""``evaluate`` and ``export`` on a bundle that the conformance suite trained."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from opt_ml import Trained
+from trainbox import cli
+
+
+@pytest.fixture
+def bundle(trained: Callable[[str], Trained], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A finished bundle of the task drive, and a working folder that is empty."""
+    monkeypatch.chdir(tmp_path)
+    return trained("drive").folder.model
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--to", "onnx"], "Unknown format 'onnx'. Available: tflite, "),
+        (["--to", "tflite-int8"], "needs data"),
+        (["--to", "h5", "--out", "taken"], "taken exists already."),
+        (["--to", "h5", "--out", "folder", "--overwrite"], "folder exists already."),
+    ],
+)
+def test_refused(bundle: Path, arguments: list[str], says: str, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("taken").write_text("mine")
+    Path("folder").mkdir()
+    assert cli.run(["export", str(bundle), *arguments]) == 2
+    assert says in capsys.readouterr().err
+    assert Path("taken").read_text() == "mine"
+
+
+def test_exported_again_a_file_is_the_same(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["export", str(bundle), "--to", "tflite", "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["file"] == "model.tflite"
+    assert said["proof"]["largest_difference"] < 1e-3
+    again, first = (
+        hashlib.sha256(path.read_bytes()).digest() for path in (Path("model.tflite"), bundle / "model.tflite")
+    )
+    assert again == first
+
+
+def test_int8_is_scaled_by_the_data_it_is_given(
+    bundle: Path, trained: Callable[[str], Trained], capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = trained("drive").data
+    assert cli.run(["export", str(bundle), "--to", "tflite-int8", "--data", str(data), "--out", "small.tflite"]) == 0
+    assert capsys.readouterr().out.startswith("Wrote small.tflite, proved: ")
+    assert Path("small.tflite").stat().st_size < (bundle / "model.tflite").stat().st_size / 2
+
+
+def test_evaluate_prints_a_column_per_file(
+    bundle: Path, trained: Callable[[str], Trained], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.run(["evaluate", str(bundle), str(trained("drive").data), "--json"]) == 0
+    scores = json.loads(capsys.readouterr().out)
+    assert {"model.keras", "model.tflite"} <= set(scores)
