@@ -1,1 +1,1 @@
-"""TBD-DOC export"""
+"""Model files: written, proved, and read without running what they hold."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from trainbox.errors import ExportError, ModelFileError
+from trainbox.errors import ExportError, ModelFileError, TrainboxError
 from trainbox.export.staging import MANIFEST, seal, staged
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ def write_bundle(
     with staged(folder) as incoming:
         models = {}
         for deployable in deployables:
-            _write_model(copy, deployable, incoming / deployable.file)
+            _write_one(copy, deployable, incoming / deployable.file)
             models[deployable.file] = runtimes.prove(copy, deployable, incoming / deployable.file)
         document = {**manifest, "format": FORMAT, "models": models}
         for name, content in (extra(incoming, document) if callable(extra) else extra or {}).items():
@@ -122,6 +122,16 @@ def write_bundle(
         document = _plain(document)
         seal(incoming, json.dumps(document, indent=2, allow_nan=False) + "\n")
     return Bundle(folder, document)
+
+
+def _write_one(network: "keras.Model", deployable: Deployable, path: Path) -> None:
+    try:
+        _write_model(network, deployable, path)
+    except (OSError, TrainboxError):
+        raise
+    except Exception as error:  # a full disk reaches h5py's and TensorFlow's writers as errors of their own
+        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        raise ExportError(f"{deployable.file} could not be written: {reason}. What stood there is kept.") from error
 
 
 def _write_model(network: "keras.Model", deployable: Deployable, path: Path) -> None:

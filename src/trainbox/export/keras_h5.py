@@ -1,8 +1,9 @@
-"""``model.h5`` in the layout of Keras 2, which the Keras of every Donkeycar reads: 2.15's and 3's alike.
+"""``model.h5`` in the layout of Keras 2, which the Keras of every Donkeycar reads: TensorFlow 1.15's, 2.15's and 3.
 
 Keras 3 writes .h5 files that Keras 2 refuses, so the configuration and the layout of the arrays are made here.
 """
 
+import io
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -40,7 +41,7 @@ _SETTINGS: Mapping[str, tuple[str, ...]] = {
     "Cropping2D": ("cropping", "data_format"),
     "Dense": ("units", "activation", "use_bias"),
     "Dropout": ("rate",),
-    "Flatten": ("data_format",),
+    "Flatten": (),
     "GlobalAveragePooling2D": ("data_format",),
     "MaxPooling2D": ("pool_size", "strides", "padding", "data_format"),
     "ReLU": ("max_value",),
@@ -61,18 +62,25 @@ def write_keras_h5(network: "keras.Model", path: Path) -> None:
     """Write ``network`` (functional, float32) as Keras 2 would; raise ExportError naming a layer it cannot hold."""
     import h5py
 
+    # Written in memory first: HDF5 takes its process down where the disk is full.
+    content = io.BytesIO()
+    with h5py.File(content, "w") as file:
+        _fill(file, network)
+    path.write_bytes(content.getvalue())
+
+
+def _fill(file: "h5py.File", network: "keras.Model") -> None:
     config = keras_2_config(network)
-    with h5py.File(path, "w") as file:
-        file.attrs["backend"] = "tensorflow"
-        file.attrs["keras_version"] = KERAS_2
-        file.attrs["model_config"] = json.dumps(config)
-        arrays = file.create_group("model_weights")
-        arrays.attrs["backend"] = "tensorflow"
-        arrays.attrs["keras_version"] = KERAS_2
-        names = [layer["name"] for layer in config["config"]["layers"]]
-        arrays.attrs["layer_names"] = np.array([name.encode() for name in names])
-        for name in names:
-            _write_layer(arrays.create_group(name), network.get_layer(name))
+    file.attrs["model_config"] = np.bytes_(json.dumps(config))
+    arrays = file.create_group("model_weights")
+    for group in (file, arrays):
+        # Bytes, because Keras before 2.3 decodes whatever it reads; later ones decode where they can.
+        group.attrs["backend"] = np.bytes_("tensorflow")
+        group.attrs["keras_version"] = np.bytes_(KERAS_2)
+    names = [layer["name"] for layer in config["config"]["layers"]]
+    arrays.attrs["layer_names"] = np.array([name.encode() for name in names])
+    for name in names:
+        _write_layer(arrays.create_group(name), network.get_layer(name))
 
 
 def keras_2_config(network: "keras.Model") -> dict[str, Any]:
@@ -80,7 +88,7 @@ def keras_2_config(network: "keras.Model") -> dict[str, Any]:
     config = network.get_config()
     layers = [_layer(layer, network) for layer in config["layers"]]
     return {
-        "class_name": "Functional",
+        "class_name": "Model",  # Keras' name for it before TensorFlow 2.2, which every later one understands too
         "config": {
             "name": network.name,
             "trainable": True,
@@ -96,12 +104,14 @@ def _layer(config: Mapping[str, Any], network: "keras.Model") -> dict[str, Any]:
     kind, name, settings = config["class_name"], config["name"], config["config"]
     if kind == "InputLayer":
         shape = list(settings["batch_shape"])
-        described = {"batch_input_shape": shape, "dtype": "float32", "sparse": False, "ragged": False, "name": name}
+        described = {"batch_input_shape": shape, "dtype": "float32", "sparse": False, "name": name}
         return {"class_name": kind, "config": described, "name": name, "inbound_nodes": []}
     if kind not in _SETTINGS:
         raise ExportError(f"model.h5 cannot hold layer '{name}' of class {kind}. Held: {', '.join(_SETTINGS)}.")
     if settings.get("groups", 1) != 1:
         raise ExportError(f"model.h5 cannot hold layer '{name}': it has {settings['groups']} groups, not 1.")
+    if settings.get("data_format", "channels_last") != "channels_last":
+        raise ExportError(f"model.h5 cannot hold layer '{name}': its channels come first, cars' come last.")
     described = {key: _plain(settings[key], name) for key in _SETTINGS[kind] if key in settings}
     nodes = [_inbound(node, name) for node in config["inbound_nodes"]]
     return {

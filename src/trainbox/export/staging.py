@@ -85,7 +85,7 @@ def _install(incoming: Path, folder: Path) -> None:
     _flush(folder)
     (incoming / MANIFEST).rename(folder / MANIFEST)
     _flush(folder)
-    shutil.rmtree(incoming)
+    shutil.rmtree(incoming, ignore_errors=True)  # the new files stand; what cannot be cleared now is the next writer's
 
 
 def _restore(incoming: Path, folder: Path) -> None:

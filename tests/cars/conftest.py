@@ -1,0 +1,81 @@
+"""Real cars: each donkeycar in an environment of its own, kept between runs, driving with files of real bundles."""
+
+import json
+import os
+import subprocess
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from cars.environments import Environment, Unavailable, environment
+from cars.frames import Drive, drive_data
+from cars.networks import trained
+
+CARS = {
+    "5.3": Environment("3.11", ("donkeycar==5.3.0", "tensorflow-cpu==2.15.*", "tflite-runtime==2.14.0", "numpy<2")),
+    "5.4": Environment(
+        "3.12",
+        ("donkeycar==5.4.0", "tensorflow-cpu==2.19.*", "tf-keras==2.19.*", "ai-edge-litert>=2.1.4", "setuptools<81"),
+    ),
+    "5.3 Pi": Environment("3.11", ("donkeycar==5.3.0", "tflite-runtime==2.14.0", "numpy<2", "typing-extensions")),
+    "5.4 Pi": Environment("3.12", ("donkeycar==5.4.0", "ai-edge-litert==2.1.4", "typing-extensions")),
+}
+PILOTS = ("linear", "categorical", "inferred", "memory", "robocars")
+SCRIPTS = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Car:
+    """A donkeycar that can be asked to do things: each script runs in its environment and answers in JSON."""
+
+    python: Path
+
+    def run(self, script: str, request: Mapping[str, Any], timeout_seconds: float = 400) -> Any:
+        done = subprocess.run(
+            [self.python, SCRIPTS / script],
+            input=json.dumps(request, default=str),
+            capture_output=True,
+            text=True,
+            timeout=timeout_seconds,
+            env={**os.environ, "CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONWARNINGS": "ignore"},
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr[-3000:]
+        return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.fixture(scope="session")
+def car() -> Callable[[str], Car]:
+    """Return the car of a name, its environment made if need be; skip, saying why, where its Python is missing."""
+
+    def make(name: str) -> Car:
+        try:
+            return Car(environment(CARS[name]))
+        except Unavailable as reason:
+            pytest.skip(str(reason))
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def drive() -> Drive:
+    return drive_data()
+
+
+@pytest.fixture(scope="session")
+def frames(drive: Drive, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Twelve frames the pilots were not trained on, uint8 (12, 120, 160, 3), as a car hands them over."""
+    path = tmp_path_factory.mktemp("frames") / "frames.npy"
+    np.save(path, drive.held_out())
+    return path
+
+
+@pytest.fixture(scope="session")
+def bundles(drive: Drive, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Any]:
+    """A trained network of each pilot with its bundle: ``{pilot: (network, Bundle)}``."""
+    folder = tmp_path_factory.mktemp("bundles")
+    return {pilot: trained(pilot, drive, folder / pilot) for pilot in PILOTS}
