@@ -1,1 +1,1 @@
-"""Training that any task can use: ``fit``, its checkpoints, its schedule, and the device it runs on. No task's words."""
+"""Training that any task can use: ``fit``, its checkpoints, its schedule and its device. No task's words."""

@@ -86,6 +86,8 @@ def _compile(recipe: Recipe, config: TrainingConfig, steps_per_epoch: int) -> No
         loss=dict(recipe.losses),
         loss_weights=dict(recipe.loss_weights),
         metrics=dict(recipe.metrics),
+        # XLA makes TensorFlow's convolutions several times slower on a CPU, and Keras would turn it on.
+        jit_compile="auto" if keras.backend.backend() == "jax" else False,
     )
     # Keras makes these only in the first step; a checkpoint must find them before it.
     recipe.model.optimizer.build(recipe.model.trainable_variables)
