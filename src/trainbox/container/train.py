@@ -17,6 +17,7 @@ from trainbox.container.contract.paths import Paths
 from trainbox.container.interruption import Stop
 from trainbox.errors import HyperparameterError, TrainingFailed, UsageError
 from trainbox.training.config import TrainingConfig
+from trainbox.training.device import prepare
 
 if TYPE_CHECKING:
     from trainbox.training.fit import History
@@ -52,6 +53,7 @@ def train(paths: Paths, stop: Stop, say: Say = print) -> None:
             datasets = job.task.datasets(job.config, job.channels, scratch)
             say_what_was_read(datasets, say)
             refuse_oversized_batch(job.config, datasets)
+            prepare(job.config.precision, job.config.seed, say)
             recipe = job.task.recipe(job.config, datasets)
         from trainbox.export.bundle import write_bundle
         from trainbox.training.fit import fit
