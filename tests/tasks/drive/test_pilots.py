@@ -61,6 +61,12 @@ def test_deployed_robocars_answers_pixels_as_the_trained_one_answers_shares() ->
         np.testing.assert_allclose(before, after, rtol=1e-5)
 
 
-def test_other_pilots_are_deployed_as_they_are() -> None:
-    network = build("linear")
-    assert deployed(network, "linear") is network
+@pytest.mark.parametrize("pilot", KINDS)
+def test_what_was_trained_without_dropout_is_deployed_with_the_cars(pilot: str) -> None:
+    network = build(pilot, dropout=False)
+    assert not any(layer.rate for layer in network.layers if layer.name.startswith("dropout"))
+    car = deployed(network, pilot)
+    assert [layer.name for layer in car.layers] == [layer.name for layer in build(pilot).layers]
+    assert all(layer.rate > 0 for layer in car.layers if layer.name.startswith("dropout"))
+    for trained, driven in zip(network.get_weights()[1:], car.get_weights()[1:], strict=True):
+        np.testing.assert_array_equal(trained, driven)

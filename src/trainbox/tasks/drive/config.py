@@ -29,7 +29,7 @@ class DriveConfig(TrainingConfig):
     )
     memory_length: int = Field(3, ge=1, le=20, description="Past commands the pilot memory is fed.")
     throttle_range: float = Field(
-        0.8, gt=0, le=1, description="Throttle that the bins reach up to; the car's MODEL_CATEGORICAL_MAX_THROTTLE_RANGE."
+        0.8, gt=0, le=1, description="Throttle the bins reach up to; the car's MODEL_CATEGORICAL_MAX_THROTTLE_RANGE."
     )
     with_slide: int = Field(
         0, ge=0, le=100, description="Frames by which commands lag behind images; true means 2, as of old."
@@ -60,6 +60,7 @@ class DriveConfig(TrainingConfig):
         AUGMENTATIONS, description="Random changes of training images; true means all of them, false none."
     )
     balance: bool = Field(False, description="Weigh records so that rare steering angles count more.")
+    dropout: bool = Field(True, description="Train with the dropout the car's networks have; false is faster.")
     transfer: str | None = Field(
         None, description="CHANNEL or CHANNEL/FILE holding a bundle, .keras or .h5 whose arrays training starts from."
     )

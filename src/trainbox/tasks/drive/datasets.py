@@ -20,7 +20,7 @@ from trainbox.tasks.drive.config import DriveConfig
 from trainbox.tasks.drive.examples import DriveExamples
 from trainbox.tasks.drive.pilots import HEIGHT, KINDS, WIDTH
 from trainbox.tasks.drive.samples import Samples, select
-from trainbox.tasks.drive.transfer import TRANSFER_CHANNELS, find_transfer
+from trainbox.tasks.drive.transfer import TRANSFER_CHANNELS, Arrays, find_transfer
 from trainbox.tasks.drive.tubs import Tub, read_tubs
 
 VALIDATION_CHANNELS = ("validation", "test")
@@ -31,7 +31,7 @@ SAME_ANGLE = 1e-3
 class DriveDatasets(Datasets):
     """Datasets of a pilot. ``initial`` holds the arrays training starts from, by layer; empty to start anew."""
 
-    initial: Mapping[str, tuple[np.ndarray, ...]] = field(default_factory=dict)
+    initial: Arrays = field(default_factory=dict)
 
 
 def training_channels(channels: Mapping[str, Path]) -> dict[str, Path]:
@@ -69,7 +69,7 @@ def read_datasets(config: DriveConfig, channels: Mapping[str, Path], scratch: Pa
     if np.ptp(train.angle) < SAME_ANGLE:
         problems.warn("the steering never changes in what is trained on: there is nothing to learn")
     facts = _facts([*tubs, *held_back], found, samples, train, validation, config)
-    fingerprint = hashlib.blake2b(train.digest() + validation.digest(), digest_size=16).hexdigest()
+    fingerprint = _fingerprint(train, validation, initial)
     return DriveDatasets(train, validation, (), problems, fingerprint, facts, initial)
 
 
@@ -82,6 +82,16 @@ def read_examples(config: DriveConfig, paths: Sequence[Path], scratch: Path, pro
     if not len(rows):
         raise DataError(f"No record is left to score. {_left_out(problems)}")
     return _examples(cache, rows, samples.take(rows), np.ones(len(rows), bool), config, training=False)
+
+
+def _fingerprint(train: DriveExamples, validation: DriveExamples, initial: Arrays) -> str:
+    """Return a digest of all that is learnt from: the examples, their split, the arrays training starts from."""
+    whole = hashlib.blake2b(train.digest() + validation.digest(), digest_size=16)
+    for name in sorted(initial):
+        whole.update(name.encode())
+        for array in initial[name]:
+            whole.update(np.ascontiguousarray(array).tobytes())
+    return whole.hexdigest()
 
 
 def _named(config: DriveConfig) -> tuple[str, ...]:

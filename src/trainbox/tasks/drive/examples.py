@@ -49,7 +49,7 @@ class DriveExamples:
             memory = self.memory[indices].copy()
             memory[:, 0::2] *= side[:, None]
             inputs["mem_in"] = memory
-        targets = self._targets(self.angle[indices] * side, self.throttle[indices])
+        targets = self.targets(self.angle[indices] * side, self.throttle[indices])
         if self.weights is None:
             return inputs, targets, None
         return inputs, targets, dict.fromkeys(targets, self.weights[indices])
@@ -95,7 +95,8 @@ class DriveExamples:
             whole.update(np.ascontiguousarray(column).tobytes())
         return whole.digest()
 
-    def _targets(self, angle: np.ndarray, throttle: np.ndarray) -> dict[str, np.ndarray]:
+    def targets(self, angle: np.ndarray, throttle: np.ndarray) -> dict[str, np.ndarray]:
+        """Return commands (n,) as the outputs learn them: float32 (n, 1), or (n, bins) with one 1 a row."""
         targets = {}
         for name, quantity, bins in self.kind.outputs:
             command = angle if quantity == "angle" else throttle

@@ -5,7 +5,7 @@ feed it; ``robocars`` is deployed for 0..255, as Donkeycar 2 fed it. While train
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from trainbox.tasks.drive.bins import ANGLE_BINS, THROTTLE_BINS
@@ -30,6 +30,7 @@ class PilotKind:
     conv4_stride: int = 1
     conv_dropout: float = 0.2
     dense_dropout: float = 0.2
+    memory_dropout: float = 0.1
     remembers: bool = False
     pixel_range: float = 1.0
 
@@ -64,21 +65,21 @@ KINDS = {
 }
 
 
-def build(pilot: str, memory_length: int = 3) -> "keras.Model":
-    """Build the untrained network of a pilot.
+def build(pilot: str, memory_length: int = 3, *, dropout: bool = True) -> "keras.Model":
+    """Build the untrained network of a pilot, with the car's dropout or without any.
 
     Inputs: ``img_in`` (n, 120, 160, 3); ``memory`` also ``mem_in`` (n, 2 * memory_length), the last commands as
     angle, throttle, oldest first. Outputs: a list in the order of ``KINDS[pilot].outputs``, each (n, 1) or (n, bins).
     """
     import keras
 
-    kind = KINDS[pilot]
+    kind = KINDS[pilot] if dropout else replace(KINDS[pilot], conv_dropout=0.0, dense_dropout=0.0, memory_dropout=0.0)
     image = keras.Input((HEIGHT, WIDTH, 3), name="img_in")
     features = _see(image, kind)
     inputs = [image]
     if kind.remembers:
         memory = keras.Input((2 * memory_length,), name="mem_in")
-        features = keras.layers.Concatenate(name="concatenate")([features, _remember(memory, memory_length)])
+        features = keras.layers.Concatenate(name="concatenate")([features, _remember(memory, memory_length, kind)])
         inputs.append(memory)
     features = _decide(features, kind)
     outputs = [_answer(features, kind, name, quantity, bins) for name, quantity, bins in kind.outputs]
@@ -104,14 +105,14 @@ def _see(image: "keras.KerasTensor", kind: PilotKind) -> "keras.KerasTensor":
     return layers.Flatten(name="flattened")(x)
 
 
-def _remember(memory: "keras.KerasTensor", length: int) -> "keras.KerasTensor":
+def _remember(memory: "keras.KerasTensor", length: int, kind: PilotKind) -> "keras.KerasTensor":
     """Narrow the last commands by one pair a layer, as the car's memory pilot does."""
     from keras import layers
 
     y = memory
     for step in range(1, length):
         y = layers.Dense(2 * (length - step), activation="relu", name=f"mem_c_{step}")(y)
-        y = layers.Dropout(0.1, name=f"dropout_mem_{step}")(y)
+        y = layers.Dropout(kind.memory_dropout, name=f"dropout_mem_{step}")(y)
     return y
 
 
@@ -142,17 +143,17 @@ def _activation(kind: PilotKind, quantity: str) -> str:
 
 
 def deployed(network: "keras.Model", pilot: str, memory_length: int = 3) -> "keras.Model":
-    """Return the network as the car is to load it: for ``robocars`` a copy that takes 0..255, else the same object.
+    """Return a copy of the network as the car is to load it: with the car's dropout, ``robocars`` for 0..255.
 
     Training on 0..1 and scaling the first kernel afterwards computes the same answers, where training on 0..255
     would make the first steps of the optimiser 255 times too large.
     """
-    return network if KINDS[pilot].pixel_range == 1.0 else _rescaled(network, pilot, memory_length, 1 / PIXEL_RANGE)
+    return _rescaled(network, pilot, memory_length, 1 / KINDS[pilot].pixel_range)
 
 
 def trainable(network: "keras.Model", pilot: str, memory_length: int = 3) -> "keras.Model":
-    """Undo ``deployed``: return the network that takes 0..1."""
-    return network if KINDS[pilot].pixel_range == 1.0 else _rescaled(network, pilot, memory_length, PIXEL_RANGE)
+    """Undo ``deployed``: return a copy of the network that takes 0..1."""
+    return _rescaled(network, pilot, memory_length, KINDS[pilot].pixel_range)
 
 
 def _rescaled(network: "keras.Model", pilot: str, memory_length: int, factor: float) -> "keras.Model":

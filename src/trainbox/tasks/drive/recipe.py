@@ -10,6 +10,7 @@ from trainbox.tasks.drive.config import DriveConfig
 from trainbox.tasks.drive.examples import DriveExamples
 from trainbox.tasks.drive.pilots import HEIGHT, KINDS, WIDTH, PilotKind, build
 from trainbox.tasks.drive.scoring import FLOAT_FILE, INT8_FILE
+from trainbox.tasks.drive.start import start_well
 from trainbox.tasks.drive.transfer import start_from
 from trainbox.training.recipe import Recipe
 
@@ -33,7 +34,8 @@ def recipe(config: DriveConfig, datasets: "DriveDatasets") -> Recipe:
 
     # Layers draw their first weights and their dropout from this seed.
     keras.utils.set_random_seed(config.seed)
-    network = build(config.pilot, config.memory_length)
+    network = build(config.pilot, config.memory_length, dropout=config.dropout)
+    start_well(network, datasets.train, config.seed)
     if datasets.initial:
         start_from(network, datasets.initial)
     kind = KINDS[config.pilot]
