@@ -158,7 +158,9 @@ def trainable(network: "keras.Model", pilot: str, memory_length: int = 3) -> "ke
 
 def _rescaled(network: "keras.Model", pilot: str, memory_length: int, factor: float) -> "keras.Model":
     copy = build(pilot, memory_length)
-    copy.set_weights(network.get_weights())
+    for layer in copy.layers:
+        # By name: the order of layers changes with the dropout among them.
+        layer.set_weights(network.get_layer(layer.name).get_weights() if layer.weights else [])
     first = copy.get_layer("conv2d_1")
     kernel, bias = first.get_weights()
     first.set_weights([kernel * factor, bias])
