@@ -11,7 +11,8 @@ import pytest
 
 ANYTHING = [
     None, True, False, 0, 1, -1, 2**70, -(2**70), 10**400, 1.5, math.nan, math.inf, "", "x", "\ud800", "\x00", "../a",
-    "/a", "a" * 300, [], [1], {}, {"a": 1}, [[]], "images", ".", "0_cam_image_array_.jpg", "images/0_cam_image_array_.jpg",
+    "/a", "a" * 300, [], [1], {}, {"a": 1}, [[]], "images", ".",
+    "0_cam_image_array_.jpg", "images/0_cam_image_array_.jpg",
 ]  # fmt: skip
 
 
