@@ -116,3 +116,6 @@ def test_summary_says_scores_and_warnings() -> None:
     assert "within 0.1 of the driver on 100 % of 3 frames" in lines[0]
     assert "100 % below" in lines[1]
     assert lines[-1] == "WARNING: It rains."
+    assert not any("Donkeycar 2" in line for line in lines)
+    of_old = summary_lines({**result, "pilot": "robocars", "warnings": []})
+    assert "for Donkeycar 2" in of_old[-1]

@@ -26,6 +26,11 @@ def summary_lines(metrics: Mapping[str, Any]) -> Sequence[str]:
             f"{INT8_FILE} steers {gap['angle_mean']:.4f} apart from the float file on average, "
             f"{gap['angle_most']:.3f} at most."
         )
+    if metrics["pilot"] == "robocars":
+        lines.append(
+            "This is the original's network, for Donkeycar 2. A car of version 3 or later needs the pilot linear or "
+            "categorical: set the hyperparameter pilot."
+        )
     return [*lines, *(f"WARNING: {warning}" for warning in metrics["warnings"])]
 
 
