@@ -33,6 +33,9 @@ class AveragingAdam(keras.optimizers.Adam):
     def ema_momentum(self, value: float) -> None:
         """Pass over what Keras' constructor sets: the step decides."""
 
+    def finalize_variable_values(self, var_list: Sequence[Any]) -> None:
+        """Leave the weights as they are: Keras would put the means in whenever a ``fit`` ends, also a resumed part."""
+
     def get_config(self) -> dict[str, Any]:
         """Return what the constructor took."""
         ours = {"use_ema", "ema_momentum", "ema_overwrite_frequency"}

@@ -9,12 +9,13 @@ from typing import Any
 import keras
 
 from trainbox.errors import TrainingFailed
+from trainbox.training.averaging import AveragingAdam
 from trainbox.training.checkpoint import CheckpointFolder, ignore_stage
 from trainbox.training.config import TrainingConfig
 from trainbox.training.progress import open_display
 from trainbox.training.recipe import Recipe
 from trainbox.training.run import Interrupted, Run, StopRequested
-from trainbox.training.schedule import WARM_UP, WarmUpCosine
+from trainbox.training.schedule import schedule_for
 from trainbox.training.state import Progress, assign_weights, fingerprint, restore, restore_metrics
 from trainbox.training.steps import TrainingSteps, ValidationSteps
 
@@ -49,11 +50,11 @@ def fit(
 ) -> History:
     """Train until the epochs are done, validation no longer improves, or ``stop`` is requested.
 
-    The best weights by validation loss (training loss where nothing validates) are left in the recipe's model. With a
-    folder for ``checkpoints``, training goes on from the newest that is of the same data and hyperparameters, and ends
-    with the very weights that an undisturbed run ends with. ``logs`` is a folder for TensorBoard. ``on_stage`` is told
-    each stage of writing a checkpoint. Raises TrainingFailed where the loss is no number, CheckpointError where a
-    checkpoint cannot be written.
+    What validates, and is left in the recipe's model where it did best, is the running mean of the weights; where
+    nothing validates, the training loss decides. With a folder for ``checkpoints``, training goes on from the newest
+    that is of the same data and hyperparameters, and ends with the very weights that an undisturbed run ends with.
+    ``logs`` is a folder for TensorBoard. ``on_stage`` is told each stage of writing a checkpoint. Raises
+    TrainingFailed where the loss is no number, CheckpointError where a checkpoint cannot be written.
     """
     if not len(recipe.train):
         raise TrainingFailed("There are no training examples. Received: 0. Give more data, or filter out less of it.")
@@ -79,10 +80,8 @@ def fit(
 
 def _compile(recipe: Recipe, config: TrainingConfig, steps_per_epoch: int) -> None:
     peak = config.learning_rate or recipe.learning_rate
-    steps = steps_per_epoch * config.epochs
-    schedule = WarmUpCosine(peak, steps, round(WARM_UP * steps))
     recipe.model.compile(
-        optimizer=keras.optimizers.Adam(schedule),
+        optimizer=AveragingAdam(schedule_for(peak, steps_per_epoch, config.epochs)),
         loss=dict(recipe.losses),
         loss_weights=dict(recipe.loss_weights),
         metrics=dict(recipe.metrics),
@@ -178,6 +177,10 @@ class _Watch(keras.callbacks.CallbackList):
     def on_test_begin(self, logs: Mapping[str, Any] | None = None) -> None:
         super().on_test_begin(logs)
         self._run.begin_validation()
+
+    def on_test_end(self, logs: Mapping[str, Any] | None = None) -> None:
+        super().on_test_end(logs)
+        self._run.end_validation()
 
     def on_test_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
         self._run.end_validation_step(lambda: self.model)

@@ -10,10 +10,11 @@ import keras
 import numpy as np
 
 from trainbox.errors import TrainingFailed
+from trainbox.training.averaging import averaged_weights, put_back, put_means_in
 from trainbox.training.checkpoint import CheckpointFolder
 from trainbox.training.config import TrainingConfig
 from trainbox.training.progress import Display
-from trainbox.training.state import Progress, capture, metrics_of, restore_metrics, weights_of
+from trainbox.training.state import Progress, capture, metrics_of, restore_metrics
 from trainbox.training.steps import TrainingSteps
 
 SECONDS_BETWEEN_LOOKS = 1.0
@@ -50,6 +51,7 @@ class Run:
     def __post_init__(self) -> None:
         self._counted = self._looked = self._saved = self.clock()
         self._wait = self.config.checkpoint_seconds
+        self._held_weights: list[np.ndarray] = []
 
     def begin_epoch(self) -> None:
         """Put the order of the epoch in place, and what its metrics had gathered where it is resumed."""
@@ -82,13 +84,19 @@ class Run:
             raise Interrupted
 
     def begin_validation(self) -> None:
-        """Hold what the metrics gathered in training: validation gathers in the same ones."""
+        """Put the mean weights in, and hold what the metrics gathered: validation gathers in the same ones."""
         self.held_metrics = metrics_of(self.model)
+        self._held_weights = put_means_in(self.model)
+
+    def end_validation(self) -> None:
+        """Put the weights back with which training goes on."""
+        put_back(self.model, self._held_weights)
 
     def end_validation_step(self, synchronise: Callable[[], object]) -> None:
         """Save and stop where that is asked for; the epoch is then validated from the start when it is resumed."""
         if self.stop.requested:
             synchronise()
+            self.end_validation()
             self.save()
             raise Interrupted
 
@@ -132,7 +140,7 @@ class Run:
 
     def _judge(self, loss: float) -> None:
         if self.progress.judge(loss, self.config):
-            self.best = weights_of(self.model)
+            self.best = averaged_weights(self.model)
 
 
 @dataclass

@@ -5,8 +5,15 @@ from typing import Any
 
 import keras
 
-WARM_UP = 0.1
+WARM_UP_OF_RUN = 0.1
+WARM_UP_OF_EPOCH = 0.5
 FLOOR = 0.01
+
+
+def schedule_for(peak: float, steps_per_epoch: int, epochs: int) -> "WarmUpCosine":
+    """Return the schedule of a run: it rises for half an epoch, or a tenth of all steps where that is less."""
+    steps = steps_per_epoch * epochs
+    return WarmUpCosine(peak, steps, round(min(WARM_UP_OF_RUN * steps, WARM_UP_OF_EPOCH * steps_per_epoch)))
 
 
 class WarmUpCosine(keras.optimizers.schedules.LearningRateSchedule):

@@ -92,11 +92,6 @@ def restore_metrics(model: keras.Model, arrays: Mapping[str, np.ndarray]) -> Non
         variable.assign(arrays[f"metrics/{index}"])
 
 
-def weights_of(model: keras.Model) -> list[np.ndarray]:
-    """Copy every weight, the statistics of normalisation included."""
-    return [_array(variable) for variable in model.weights]
-
-
 def assign_weights(model: keras.Model, arrays: Sequence[np.ndarray]) -> None:
     """Put copied weights back."""
     for variable, array in zip(model.weights, arrays, strict=True):
