@@ -111,10 +111,10 @@ def _moments(session: int, run: Drive, random: np.random.Generator) -> Iterator[
 
 
 def _scar(moments: list[Moment], mistakes: np.ndarray, random: np.random.Generator) -> Scars:
-    """Break a little of everything; the driver deleted most of the crashes afterwards."""
+    """Break a little of everything; the driver deleted the crashes afterwards, but not the end of the last one."""
     count = len(moments)
     crashes = np.flatnonzero(mistakes)
-    crashes = crashes[: len(crashes) * 3 // 4]
+    crashes = crashes[: max(len(crashes) - 20, len(crashes) // 2)]
     slips = int(random.integers(10, count - 20))
     deleted = sorted({*crashes.tolist(), *range(slips, slips + 5)})
     whole = np.setdiff1d(np.arange(1, count - 1), deleted)

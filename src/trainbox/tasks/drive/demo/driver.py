@@ -15,7 +15,7 @@ _METRES_PER_SECOND_AT_FULL_THROTTLE = 5.0
 _SPEED_SECONDS = 0.35
 _STEERING_SECONDS = 0.06
 _SIDEWAYS_LIMIT = 2.2
-_SPEED_METRES_PER_SECOND = (0.7, 2.0)
+_SPEED_METRES_PER_SECOND = (0.8, 2.4)
 _WALL_METRES = 0.35
 _STICK_STEPS = 127
 
@@ -117,7 +117,7 @@ class _Hand:
     def _plan_brakes(self, random: np.random.Generator, records: int) -> None:
         for start in random.choice(records, records // 500 + 1, replace=False):
             for step in range(start, start + int(random.integers(4, 9))):
-                self.script[step] = (None, -float(random.uniform(0.0, 0.3)))
+                self.script[step] = (None, -float(random.uniform(0.0, 0.1)))
 
     def _plan_crashes(self, random: np.random.Generator, records: int) -> None:
         """Look away with the wheel held, hit something, wait, back out."""
