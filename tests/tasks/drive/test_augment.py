@@ -95,3 +95,10 @@ def test_each_change_befalls_its_share() -> None:
     assert (drawn[:, SHADOW] > 0).any()
     assert (drawn[:, SHADOW] < 0).any()
     assert 0.1 <= drawn[:, TOP:].min() < drawn[:, TOP:].max() <= 0.9
+
+
+@pytest.mark.parametrize("kinds", [(), ("mirror",), ("blur",), ("brightness", "shadow"), PARAMETERS])
+def test_a_layer_of_some_kinds_answers_as_that_of_all(images: np.ndarray, kinds: tuple[str, ...]) -> None:
+    parameters = draw(kinds, len(images), np.random.default_rng(3))
+    some, every = (np.asarray(augment_layer(k)(images, parameters, training=True)) for k in (kinds, PARAMETERS))
+    np.testing.assert_allclose(some, every, atol=1e-6)

@@ -17,6 +17,7 @@ PARAMETERS = ("mirror", "brightness", "contrast", "blur", "shadow", "shadow_top"
 
 BRIGHTNESS, CONTRAST = 0.4, 0.2
 DARKEST_SHADOW = 0.6
+LIGHT = frozenset({"brightness", "contrast", "shadow"})
 BLURRED_SHARE = 4
 """One image in this many is blurred: those at the start of a batch, since blur is the dearest of the changes."""
 
@@ -51,10 +52,10 @@ def unchanged(count: int) -> np.ndarray:
     return np.zeros((count, len(PARAMETERS)), np.float32)
 
 
-def augment_layer() -> "keras.layers.Layer":
+def augment_layer(kinds: Collection[str] = PARAMETERS) -> "keras.layers.Layer":
     """Return a layer from images uint8 (n, h, w, 3) and parameters (n, 7) to pixels float32 of 0..1.
 
-    It applies the parameters while training and only scales otherwise.
+    It applies the parameters of ``kinds`` while training and only scales otherwise.
     """
     import keras
 
@@ -66,7 +67,7 @@ def augment_layer() -> "keras.layers.Layer":
             super().__init__(name="augment", dtype="float32", autocast=False, trainable=False)
 
         def call(self, images: Any, parameters: Any, training: bool = False) -> Any:
-            return changed(images, parameters) if training else scaled(images)
+            return changed(images, parameters, kinds) if training else scaled(images)
 
         def compute_output_spec(self, images: Any, parameters: Any, training: bool = False) -> Any:
             return keras.KerasTensor(images.shape, dtype="float32")
@@ -81,18 +82,25 @@ def scaled(images: Any) -> Any:
     return ops.cast(images, "float32") * np.float32(1 / 255)
 
 
-def changed(images: Any, parameters: Any) -> Any:
-    """Apply parameters (n, 7) to uint8 images (n, h, w, 3); return float32 of 0..1."""
+def changed(images: Any, parameters: Any, kinds: Collection[str] = PARAMETERS) -> Any:
+    """Apply parameters (n, 7) to uint8 images (n, h, w, 3); return float32 of 0..1. Costs nothing for other kinds."""
+    column = {name: parameters[:, place] for place, name in enumerate(PARAMETERS)}
+    pixels = scaled(_mirrored(images, column["mirror"]) if "mirror" in kinds else images)
+    if LIGHT & set(kinds):
+        pixels = _lit(pixels, column)
+    return _blurred(pixels, column["blur"]) if "blur" in kinds else pixels
+
+
+def _lit(pixels: Any, column: Any) -> Any:
+    """Change exposure and contrast and lay the shadow, in one multiplication and one addition."""
     from keras import ops
 
-    column = {name: parameters[:, place] for place, name in enumerate(PARAMETERS)}
-    pixels = scaled(_mirrored(images, column["mirror"]))
-    lit = pixels * _light(column, images.shape[1], images.shape[2])
     # Contrast turns around the mean: q -> (q - m) * (1 + c) + m, its gain being in the light already. Every 8th
     # pixel tells the mean, in a 64th of the time.
     mean = ops.mean(pixels[:, ::8, ::8], axis=(1, 2, 3)) * (1 + column["brightness"])
     offset = -column["contrast"] * mean
-    return _blurred(ops.clip(lit + offset[:, None, None, None], 0, 1), column["blur"])
+    lit = pixels * _light(column, pixels.shape[1], pixels.shape[2])
+    return ops.clip(lit + offset[:, None, None, None], 0, 1)
 
 
 def _mirrored(images: Any, mirror: Any) -> Any:

@@ -1,6 +1,6 @@
 """How a pilot is trained: its network behind the augmentation, its losses, and the files it becomes."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -40,7 +40,7 @@ def recipe(config: DriveConfig, datasets: "DriveDatasets") -> Recipe:
         start_from(network, datasets.initial)
     kind = KINDS[config.pilot]
     return Recipe(
-        model=_training_model(network, kind),
+        model=_training_model(network, kind, config.augment),
         network=network,
         losses={name: _loss(kind, quantity, bins) for name, quantity, bins in kind.outputs},
         loss_weights={name: _loss_weight(kind, quantity) for name, quantity, _ in kind.outputs},
@@ -50,7 +50,7 @@ def recipe(config: DriveConfig, datasets: "DriveDatasets") -> Recipe:
     )
 
 
-def _training_model(network: "keras.Model", kind: PilotKind) -> "keras.Model":
+def _training_model(network: "keras.Model", kind: PilotKind, changes: Collection[str]) -> "keras.Model":
     """Put the augmentation before the network: ``image`` uint8, ``augmentation``, ``mem_in`` where it has one."""
     import keras
 
@@ -58,7 +58,7 @@ def _training_model(network: "keras.Model", kind: PilotKind) -> "keras.Model":
         "image": keras.Input((HEIGHT, WIDTH, 3), dtype="uint8", name="image"),
         "augmentation": keras.Input((len(PARAMETERS),), dtype="float32", name="augmentation"),
     }
-    features = [augment_layer()(inputs["image"], inputs["augmentation"])]
+    features = [augment_layer(changes)(inputs["image"], inputs["augmentation"])]
     if kind.remembers:
         inputs["mem_in"] = keras.Input(network.inputs[1].shape[1:], dtype="float32", name="mem_in")
         features.append(inputs["mem_in"])
