@@ -16,6 +16,12 @@ from cars.frames import Drive, drive_data
 from cars.networks import trained
 
 CARS = {
+    # What the original's pilots drove on: donkeycar with Keras 2.0.8, here on the newest TensorFlow that carries it.
+    "2.2": Environment(
+        "3.7",
+        ("tensorflow==1.15.*", "h5py<3", "protobuf<3.21", "numpy<1.19", "pillow", "pyyaml", "scipy"),
+        alone=("donkeycar==2.2.4", "keras==2.0.8"),
+    ),
     "5.3": Environment("3.11", ("donkeycar==5.3.0", "tensorflow-cpu==2.15.*", "tflite-runtime==2.14.0", "numpy<2")),
     "5.4": Environment(
         "3.12",

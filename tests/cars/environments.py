@@ -16,14 +16,17 @@ class Unavailable(Exception):
 
 @dataclass(frozen=True)
 class Environment:
-    """A Python version and what pip is to install."""
+    """A Python version and what pip installs; ``alone`` without what they ask for, being too old."""
 
     python: str
     requirements: tuple[str, ...]
+    alone: tuple[str, ...] = ()
 
     @property
     def key(self) -> str:
-        return hashlib.sha256("\n".join((self.python, *self.requirements)).encode()).hexdigest()[:12]
+        return hashlib.sha256(
+            "\n".join((self.python, *self.requirements, "--no-deps", *self.alone)).encode()
+        ).hexdigest()[:12]
 
 
 def environment(wanted: Environment) -> Path:
@@ -44,24 +47,17 @@ def _make(wanted: Environment, folder: Path) -> None:
         raise Unavailable(f"Python {wanted.python} with venv is neither on PATH nor below pyenv's root.")
     shutil.rmtree(folder, ignore_errors=True)
     subprocess.run([base, "-m", "venv", folder], check=True, timeout=300)
-    done = subprocess.run(
-        [
-            folder / "bin" / "python",
-            "-m",
-            "pip",
-            "install",
-            "--quiet",
-            "--disable-pip-version-check",
-            *wanted.requirements,
-        ],
-        capture_output=True,
-        text=True,
-        timeout=1200,
-        check=False,
-    )
-    if done.returncode != 0:
-        raise RuntimeError(f"pip could not install {', '.join(wanted.requirements)}: {done.stderr[-2000:]}")
+    _install(folder, *wanted.requirements)
+    if wanted.alone:
+        _install(folder, "--no-deps", *wanted.alone)
     (folder / "ready").write_text("\n".join(wanted.requirements) + "\n")
+
+
+def _install(folder: Path, *arguments: str) -> None:
+    command = [folder / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=1200, check=False)
+    if done.returncode != 0:
+        raise RuntimeError(f"pip could not install {' '.join(arguments)}: {done.stderr[-2000:]}")
 
 
 def _pythons(version: str) -> Iterator[Path]:

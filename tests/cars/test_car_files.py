@@ -98,6 +98,18 @@ def test_the_pilots_commands_are_those_of_the_network(driven: Any, bundles: Any,
         assert not np.allclose(expected["n_outputs0"], expected["n_outputs1"], atol=tolerance)
 
 
+def test_the_robocars_file_drives_the_originals_car(car: Any, bundles: Any, drive: Drive, frames: Path) -> None:
+    network, bundle = bundles["robocars"]
+    answer = car("2.2").run("drive_old_frames.py", {"frames": frames, "file": bundle.file("model.h5")})
+    expected = keras_native.answers(network, _inputs(drive, "robocars", [{}]))
+    largest = _largest(expected, answer["raw"])
+    print(f"difference car='2.2' pilot=robocars file=model.h5 largest={largest:.2e}")
+    assert largest <= 1e-3
+    commands = np.array(answer["commands"])
+    np.testing.assert_allclose(commands[:, 1], expected["throttle_out"][:, 0], atol=1e-3)
+    np.testing.assert_array_equal(np.round(commands[:, 0] * 7 + 7), expected["angle_out"].argmax(axis=1))
+
+
 @pytest.mark.parametrize(("car_name", "file"), [("5.3", "model.keras"), ("5.3", "saved_model"), ("5.4", "saved_model")])
 def test_the_manifest_is_right_where_it_says_no(car_name: str, file: str, car: Any, bundles: Any, frames: Path) -> None:
     bundle = bundles["linear"][1]

@@ -64,7 +64,7 @@ def test_one_input_and_one_output_are_lists_too(tmp_path: Path) -> None:
     loaded = keras.models.load_model(tmp_path / "model.h5", compile=False)
     picture_values = np.random.default_rng(0).random((5, 4, 4, 3), dtype=np.float32)
     expected = answers(network, {"img_in": picture_values})["n_outputs0"]
-    np.testing.assert_array_equal(np.asarray(loaded(picture_values)), expected)
+    np.testing.assert_array_equal(np.asarray(loaded([picture_values])), expected)
 
 
 def test_a_layer_that_keras_2_cannot_hold_is_refused(tmp_path: Path) -> None:
