@@ -41,6 +41,15 @@ def test_duplicates_of_training_images_are_moved_to_training(write_tub, tmp_path
     assert datasets.problems.warnings["image is in training too: moved to training"].count == 2
 
 
+def test_a_tub_given_twice_is_split_alike_both_times(write_tub, tmp_path: Path) -> None:
+    tubs = {"train": write_tub("one", angles(40)), "train-2": write_tub("two", angles(40))}
+    datasets = read(tubs, tmp_path / "scratch")
+    assert len(datasets.train) + len(datasets.validation) == 80
+    trained, held = ({side.cache.digests[row] for row in side.rows} for side in (datasets.train, datasets.validation))
+    assert not trained & held
+    assert 16 <= len(datasets.validation) <= 32
+
+
 def test_nothing_new_to_validate_on_is_refused(write_tub, tmp_path: Path) -> None:
     train, held = write_tub("one", angles(40)), write_tub("two", angles(10))
     with pytest.raises(DataError, match=r"Nothing is left on one side: 50 records to train on, 0 to validate on"):

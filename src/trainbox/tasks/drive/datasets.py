@@ -59,9 +59,11 @@ def read_datasets(config: DriveConfig, channels: Mapping[str, Path], scratch: Pa
     rows = np.flatnonzero(cache.usable)
     _refuse_few(len(rows), found, config, problems)
     samples, validates = samples.take(rows), validates[rows]
-    if not held_back:
-        validates = _split(samples, config)
-    validates = _without_twins(samples, validates, [cache.digests[row] for row in rows.tolist()], problems)
+    digests = [cache.digests[row] for row in rows.tolist()]
+    if held_back:
+        validates = _without_twins(samples, validates, digests, problems)
+    else:
+        validates = _with_twins(samples, _split(samples, config), digests, problems)
     trains = ~validates if held_back else _apart(samples, validates, config, problems)
     _refuse_one_sided(trains, validates, bool(held_back))
     train = _examples(cache, rows, samples, trains, config, training=True)
@@ -147,6 +149,17 @@ def _without_twins(samples: Samples, validates: np.ndarray, digests: list[bytes]
         if digests[index] in trained:
             kept[index] = False
             problems.warn("image is in training too: moved to training", str(samples.images[index]))
+    return kept
+
+
+def _with_twins(samples: Samples, validates: np.ndarray, digests: list[bytes], problems: Problems) -> np.ndarray:
+    """Let samples validate whose very image file does, as where a tub is given twice: bool (n,)."""
+    held = {digest for digest, validating in zip(digests, validates, strict=True) if validating}
+    kept = validates.copy()
+    for index in np.flatnonzero(~validates):
+        if digests[index] in held:
+            kept[index] = True
+            problems.warn("image is in validation too: moved to validation", str(samples.images[index]))
     return kept
 
 
