@@ -1,0 +1,63 @@
+"""The proof of exact resume: killed without warning at random steps and at every write, the weights come out the same."""
+
+import random
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+PROGRAM = Path(__file__).with_name("killed_run.py")
+STEPS = 4 * 20
+# Each stage of both files, in checkpoints within an epoch and at its end, and once while old ones are removed.
+STAGES = [
+    f"{kind} {stage}:{times}"
+    for kind, times in (("npz", 2), ("json", 3))
+    for stage in ("opened", "piece written", "synced", "renamed", "settled")
+] + ["json pruned:1", "npz pruned:2"]
+
+
+def run(folder: Path, out: Path, *how: str) -> int:
+    command = [sys.executable, str(PROGRAM), str(folder), str(out), *how]
+    process = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert process.returncode in (0, -signal.SIGKILL), process.stderr[-3000:]
+    return process.returncode
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> list[np.ndarray]:
+    folder = tmp_path_factory.mktemp("undisturbed")
+    assert run(folder / "checkpoints", folder / "weights.npz") == 0
+    return loaded(folder / "weights.npz")
+
+
+def loaded(path: Path) -> list[np.ndarray]:
+    with np.load(path) as arrays:
+        return [arrays[name] for name in arrays.files]
+
+
+def assert_bit_equal(one: list[np.ndarray], other: list[np.ndarray]) -> None:
+    assert [array.tobytes() for array in one] == [array.tobytes() for array in other]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [1, 2])
+def test_killed_at_five_random_steps_it_ends_bit_equal(seed: int, undisturbed, tmp_path: Path):
+    draw = random.Random(seed)
+    checkpoints, out = tmp_path / "checkpoints", tmp_path / "weights.npz"
+    for _ in range(5):
+        assert run(checkpoints, out, str(draw.randint(3, STEPS // 4))) == -signal.SIGKILL
+        assert not out.exists()
+    assert run(checkpoints, out) == 0
+    assert_bit_equal(loaded(out), undisturbed)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", STAGES)
+def test_killed_while_a_checkpoint_is_written_it_ends_bit_equal(stage: str, undisturbed, tmp_path: Path):
+    checkpoints, out = tmp_path / "checkpoints", tmp_path / "weights.npz"
+    assert run(checkpoints, out, "0", stage) == -signal.SIGKILL
+    assert run(checkpoints, out) == 0
+    assert_bit_equal(loaded(out), undisturbed)

@@ -1,0 +1,67 @@
+import numpy as np
+from small import Pictures
+
+from trainbox.training.recipe import Batch
+from trainbox.training.steps import TrainingSteps, ValidationSteps
+
+
+class Asked(Pictures):
+    """Remembers which examples were asked for, and the first number of each random state."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__(count)
+        self.indices: list[list[int]] = []
+        self.drawn: list[float | None] = []
+
+    def batch(self, indices: np.ndarray, random: np.random.Generator | None) -> Batch:
+        self.indices.append(indices.tolist())
+        self.drawn.append(None if random is None else float(random.random()))
+        return super().batch(indices, random)
+
+
+def read(epoch: int, first_step: int = 0, seed: int = 1) -> Asked:
+    asked = Asked(50)
+    steps = TrainingSteps(asked, 8, seed)
+    steps.begin(epoch, first_step)
+    for index in range(len(steps)):
+        steps[index]
+    return asked
+
+
+def test_an_epoch_has_each_example_once_at_most_in_full_batches():
+    seen = sum(read(epoch=0).indices, [])
+    assert len(seen) == 48
+    assert len(set(seen)) == 48
+
+
+def test_order_and_randomness_follow_from_seed_and_epoch():
+    one, again, other, seeded = read(0), read(0), read(1), read(0, seed=2)
+    assert (one.indices, one.drawn) == (again.indices, again.drawn)
+    assert one.indices != other.indices
+    assert set(one.drawn).isdisjoint(other.drawn)
+    assert one.indices != seeded.indices
+
+
+def test_every_step_draws_its_own():
+    assert len(set(read(0).drawn)) == 6
+
+
+def test_an_epoch_goes_on_from_any_step():
+    whole, rest = read(3), read(3, first_step=4)
+    assert rest.indices == whole.indices[4:]
+    assert rest.drawn == whole.drawn[4:]
+
+
+def test_the_first_step_does_not_draw_what_the_order_drew():
+    order = np.random.Generator(np.random.PCG64(np.random.SeedSequence([1, 0]))).permutation(50)
+    assert read(0).indices[0] != order[:8].tolist()
+
+
+def test_validation_reads_everything_in_order_as_it_is():
+    asked = Asked(50)
+    steps = ValidationSteps(asked, 8)
+    batches = [steps[index] for index in range(len(steps))]
+    assert sum(asked.indices, []) == list(range(50))
+    assert asked.drawn == [None] * 7
+    assert len(batches[-1][0]["image"]) == 2
+    assert len(ValidationSteps(asked, 8, batches=2)) == 2
