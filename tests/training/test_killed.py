@@ -1,4 +1,4 @@
-"""The proof of exact resume: killed without warning at random steps and at every write, the weights come out the same."""
+"""The proof of exact resume: killed at random steps and at every write, the weights come out the same."""
 
 import random
 import signal
