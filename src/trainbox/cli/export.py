@@ -29,6 +29,8 @@ FORMATS = {
 }
 """Name on the command line to kind and usual file name."""
 WANTS_DATA = ("tflite-int8",)
+ROUNDED = ("tflite_int8", "tflite_dynamic")
+"""Kinds whose weights are rounded to 8 bits: how far off that puts them depends on the model, so it is only reported."""
 TOLERANCE = 1e-3
 NOISE_EXAMPLES = 16
 
@@ -76,7 +78,7 @@ def _write(model: Path, to: str, data: Sequence[Path], target: Path) -> Mapping[
         network = task.network(bundle.manifest)
         assign(network, load_arrays(bundle.file("model.keras")))
         inputs = _inputs_of(task, bundle, network, data, Path(scratch)) if data else _noise(network)
-        deployable = Deployable(name, kind, inputs, None if kind == "tflite_int8" else TOLERANCE)
+        deployable = Deployable(name, kind, inputs, None if kind in ROUNDED else TOLERANCE)
         written = write_bundle(network, [deployable], bundle.manifest, Path(scratch) / "exported")
         _put(written.file(name), target)
     return dict(written.manifest["models"][name])
