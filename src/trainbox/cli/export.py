@@ -30,7 +30,7 @@ FORMATS = {
 """Name on the command line to kind and usual file name."""
 WANTS_DATA = ("tflite-int8",)
 ROUNDED = ("tflite_int8", "tflite_dynamic")
-"""Kinds whose weights are rounded to 8 bits: how far off that puts them depends on the model, so it is only reported."""
+"""Kinds rounded to 8 bits: how far off that puts them depends on the model, so it is reported and not refused."""
 TOLERANCE = 1e-3
 NOISE_EXAMPLES = 16
 
