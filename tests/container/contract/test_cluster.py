@@ -12,14 +12,12 @@ def test_without_the_file_this_machine_is_alone(tree) -> None:
     cluster.refuse_several(cluster.read(tree.paths))
 
 
-def test_hosts_are_sorted_and_the_first_writes_the_model(tree) -> None:
+def test_hosts_are_sorted_and_further_keys_are_ignored(tree) -> None:
     tree.write(
         "resourceconfig.json",
         {"current_host": "algo-2", "hosts": ["algo-2", "algo-1"], "network_interface_name": "eth0", "new_key": {}},
     )
-    read = cluster.read(tree.paths)
-    assert read == Cluster("algo-2", ("algo-1", "algo-2"))
-    assert not read.is_first
+    assert cluster.read(tree.paths) == Cluster("algo-2", ("algo-1", "algo-2"))
 
 
 def test_several_hosts_are_refused_in_one_line() -> None:

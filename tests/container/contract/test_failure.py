@@ -12,6 +12,7 @@ def test_our_errors_are_their_message() -> None:
 def test_other_errors_say_their_kind_and_are_never_empty() -> None:
     assert failure.one_line(OSError(28, "No space left on device")) == "OSError: [Errno 28] No space left on device"
     assert failure.one_line(ValueError()) == "ValueError"
+    assert failure.one_line(MemoryError()).startswith("Memory ran out.")
 
 
 def test_it_is_one_printable_line() -> None:

@@ -16,11 +16,6 @@ class Cluster:
     current_host: str = ALONE
     hosts: tuple[str, ...] = (ALONE,)
 
-    @property
-    def is_first(self) -> bool:
-        """Tell whether this machine is the one that writes the model."""
-        return self.current_host == self.hosts[0]
-
 
 def read(paths: Paths) -> Cluster:
     """Return the machines of the job, this one alone where nothing is said; raise UsageError where it is malformed.

@@ -10,6 +10,8 @@ LONGEST = 1024
 
 def one_line(error: BaseException) -> str:
     """Return the cause as one printable line of at most 1,024 characters; never empty."""
+    if isinstance(error, MemoryError):
+        return "Memory ran out. Use a machine with more, or a smaller batch_size."
     text = str(error) if isinstance(error, TrainboxError) else f"{type(error).__name__}: {error}"
     # Names that are not UTF-8 come as lone surrogates, which no file or terminal accepts.
     text = text.encode("utf-8", "backslashreplace").decode("utf-8")
