@@ -1,0 +1,1 @@
+"""Task `detect`: object detectors for phones and robots."""

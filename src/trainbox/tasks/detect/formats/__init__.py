@@ -1,0 +1,1 @@
+"""The ways people write down boxes, a module each; ``reading.py`` tells them apart."""
