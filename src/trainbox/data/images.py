@@ -5,6 +5,7 @@ because Pillow itself only warns about a decompression bomb of less than 179 mil
 """
 
 import io
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -41,6 +42,40 @@ _EXIF_ORIENTATION = 0x0112
 
 class UnreadableImage(UnreadableFile):
     """Bytes that give no picture. ``reason`` is a short stable phrase ("image is truncated")."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImageHeader:
+    """What an image file says of itself before its pixels are decoded.
+
+    ``height`` and ``width`` are pixels as the image is shown, that is after its EXIF ``orientation`` (1 to 8, 1 being
+    upright) is applied. ``kind`` and ``mode`` are Pillow's names of the file format and the pixels.
+    """
+
+    height: int
+    width: int
+    orientation: int
+    kind: str
+    mode: str
+
+
+def read_header(content: bytes) -> ImageHeader:
+    """Return an image file's header without decoding its pixels; raise UnreadableImage."""
+    kind = _kind(content)
+    try:
+        with _open(content, kind) as opened:
+            orientation = _orientation(opened)
+            (width, height), mode = opened.size, opened.mode
+    except UnreadableImage:
+        raise
+    # Decoders of hostile bytes fail with nearly every exception there is.
+    except Exception as error:
+        raise UnreadableImage(_why(error)) from None
+    if orientation not in _TURNS:
+        orientation = 1
+    # From 5 on the picture lies on its side.
+    shown = (width, height) if orientation > 4 else (height, width)
+    return ImageHeader(*shown, orientation, kind, mode)
 
 
 def decode_rgb(content: bytes, size: tuple[int, int] | None = None) -> tuple[np.ndarray, tuple[str, ...]]:

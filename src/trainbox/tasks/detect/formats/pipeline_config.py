@@ -18,7 +18,7 @@ SUPPORTED = (
     "SSD with feature extractor ssd_mobilenet_v1 or ssd_mobilenet_v2 (any depth_multiplier, use_depthwise for SSDLite), "
     "fixed_shape_resizer, convolutional_box_predictor and ssd_anchor_generator"
 )
-# Each must be one of the supported kinds; where the file names none at all, the kind before the colon is meant.
+# Each part must be of one of these kinds.
 _CHOICES = {
     "image_resizer": ("fixed_shape_resizer",),
     "box_predictor": ("convolutional_box_predictor",),
@@ -82,10 +82,8 @@ class PipelineConfig:
         return next((words[depth] for words in below), "")
 
     def _refused(self, part: str, kind: str) -> DataError:
-        return DataError(
-            f"'{self.where}' asks for a {part.split('.')[-1].replace('_', ' ')} that is not built here. "
-            f"Received: {kind}. Supported: {SUPPORTED}."
-        )
+        wanted = part.split(".")[-1].replace("_", " ")
+        return DataError(f"'{self.where}' names the {wanted} '{kind}', which is not built here. Supported: {SUPPORTED}.")
 
 
 def read_pipeline_config(content: bytes, where: str) -> PipelineConfig:
