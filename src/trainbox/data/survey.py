@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from trainbox.data.files import FileReference, UnreadableFile
+from trainbox.data.cache import ImageSource
+from trainbox.data.files import UnreadableFile
 from trainbox.data.images import decode_rgb
 from trainbox.data.workers import in_processes
 
@@ -36,7 +37,7 @@ class Look:
     notes: tuple[str, ...] = ()
 
 
-def survey_images(images: Sequence[FileReference], workers: int | None = None) -> ImageSurvey:
+def survey_images(images: Sequence[ImageSource], workers: int | None = None) -> ImageSurvey:
     """Decode every image in ``workers`` processes (one a processor where None) and say what they are like."""
     survey = ImageSurvey(np.zeros(len(images), bool))
     chunks = [range(start, min(start + CHUNK_IMAGES, len(images))) for start in range(0, len(images), CHUNK_IMAGES)]
@@ -53,13 +54,13 @@ def survey_images(images: Sequence[FileReference], workers: int | None = None) -
 
 @dataclass(frozen=True)
 class _Looker:
-    images: Sequence[FileReference]
+    images: Sequence[ImageSource]
 
     def __call__(self, chunk: range) -> list[Look]:
         return [look_at(self.images[index]) for index in chunk]
 
 
-def look_at(image: FileReference) -> Look:
+def look_at(image: ImageSource) -> Look:
     """Decode one image; say its size, or why it has none."""
     try:
         pixels, notes = decode_rgb(image.read())

@@ -84,7 +84,7 @@ def _tile(data: DetectionData, image: AnnotatedImage, side: int) -> Image.Image 
     colours = [COLOURS[number % len(COLOURS)] for number in image.classes]
     drawn = Image.fromarray(draw_boxes(np.array(shown), image.boxes_yxyx, captions, colours))
     tile = Image.new("RGB", (side, side + _CAPTION), _PAPER)
-    tile.paste(drawn, ((side - drawn.width) // 2, (side - drawn.height) // 2))
+    tile.paste(drawn, ((side - drawn.width) // 2, side - drawn.height))
     said = f"{image.file_name} {image.split}".strip()
     ImageDraw.Draw(tile).text((2, side + 1), said[-44:], fill=_INK, font=ImageFont.load_default(10))
     return tile

@@ -1,9 +1,11 @@
 """Which images validate: as the data itself says, else contiguous blocks; never two copies of one image apart."""
 
+import re
 from collections.abc import Hashable, Sequence
 
 import numpy as np
 
+from trainbox.data.files import FileReference
 from trainbox.data.problems import Problems
 from trainbox.data.split import blocks
 from trainbox.errors import DataError
@@ -36,7 +38,7 @@ def split_images(
     else:
         own[:] = TRAIN
         own[_drawn(images, fraction, seed)] = VALIDATION
-        origin = "contiguous blocks of the file order"
+        origin = "contiguous blocks in the order of file names"
     _move_copies(own, images, problems)
     if not (own == VALIDATION).any():
         raise DataError("No image is left to validate on: all are copies of images to train on. Give other images.")
@@ -46,14 +48,20 @@ def split_images(
 def _drawn(images: Sequence[AnnotatedImage], fraction: float, seed: int) -> np.ndarray:
     """Return which images validate: bool, shape (n,)."""
     sources = [image.source_id for image in images]
-    # A source of few images is a film or a scene; where every image has its own, the file order tells neighbours.
+    # A source of few images is a film or a scene; where every image has its own, the order of names tells neighbours.
     by_source = 1 < len(set(sources)) <= len(images) // 2
     units: list[Hashable] = list(sources) if by_source else list(range(len(images)))
-    order = list(dict.fromkeys(units))
-    length = max(1, min(1 if by_source else BLOCK_IMAGES, round(len(order) * fraction / 4)))
+    order = list(dict.fromkeys(units[place] for place in sorted(range(len(images)), key=lambda at: _name(images[at]))))
+    length = 1 if by_source else max(1, min(BLOCK_IMAGES, round(len(order) * fraction / 4)))
     chosen = blocks([0] * len(order), fraction, seed, length)
     validating = {unit for unit, validates in zip(order, chosen, strict=True) if validates}
     return np.array([unit in validating for unit in units], bool)
+
+
+def _name(image: AnnotatedImage) -> list[tuple[int, str]]:
+    """Return a key that sorts "frame-9" before "frame-10", as the camera did; records are shuffled more often than not."""
+    name = image.image.name if isinstance(image.image, FileReference) else image.file_name
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name)]
 
 
 def _move_copies(splits: np.ndarray, images: Sequence[AnnotatedImage], problems: Problems) -> None:
