@@ -39,6 +39,8 @@ def choose_images(data: DetectionData, count: int) -> list[int]:
     for place, image in enumerate(data.images):
         for number in set(image.classes.tolist()) or {-1}:
             by_class[number].append(place)
+    # A few of the background are enough to see that it is kept.
+    by_class[-1] = _spread(by_class[-1], count // 8)
     spread = [_spread(places, count) for _, places in sorted(by_class.items(), key=lambda item: len(item[1])) if places]
     chosen: dict[int, None] = {}
     for turn in range(count):
@@ -57,7 +59,9 @@ def draw_boxes(
     line = max(1, round(max(image.size) / 200))
     for (top, left, bottom, right), caption, colour in zip(boxes_yxyx.tolist(), captions, colours, strict=True):
         place = (left * image.width, top * image.height, right * image.width - 1, bottom * image.height - 1)
-        draw.rectangle((place[0], place[1], max(place[0], place[2]), max(place[1], place[3])), outline=colour, width=line)
+        draw.rectangle(
+            (place[0], place[1], max(place[0], place[2]), max(place[1], place[3])), outline=colour, width=line
+        )
         if caption:
             corner = (place[0] + line, max(0.0, place[1] - 13) if place[1] > 13 else place[1] + line)
             draw.rectangle(draw.textbbox(corner, caption, font=font), fill=colour)
@@ -77,7 +81,9 @@ def _tile(data: DetectionData, image: AnnotatedImage, side: int) -> Image.Image 
     except UnreadableFile:
         return None
     scale = side / max(pixels.shape[:2])
-    shown = Image.fromarray(pixels).resize((max(1, round(pixels.shape[1] * scale)), max(1, round(pixels.shape[0] * scale))))
+    shown = Image.fromarray(pixels).resize(
+        (max(1, round(pixels.shape[1] * scale)), max(1, round(pixels.shape[0] * scale)))
+    )
     names = [data.labels[number] for number in image.classes]
     # Many boxes leave no room for words.
     captions = names if len(names) <= 12 else [""] * len(names)

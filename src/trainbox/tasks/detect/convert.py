@@ -24,7 +24,11 @@ _JPEG_QUALITY = 95
 
 
 def convert(
-    paths: Sequence[Path], folder: Path, problems: Problems, data_format: str | None = None, shard_bytes: int = SHARD_BYTES
+    paths: Sequence[Path],
+    folder: Path,
+    problems: Problems,
+    data_format: str | None = None,
+    shard_bytes: int = SHARD_BYTES,
 ) -> dict[str, int]:
     """Write the data sets at ``paths`` as TFRecords and a label map into the new or empty ``folder``.
 

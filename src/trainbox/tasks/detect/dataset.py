@@ -111,9 +111,7 @@ def _labels(content: Sequence[SourceContent]) -> tuple[str, ...]:
     return tuple(sorted(occurring))
 
 
-def _usable(
-    content: Sequence[SourceContent], numbers: dict[str, int], problems: Problems
-) -> Iterator[AnnotatedImage]:
+def _usable(content: Sequence[SourceContent], numbers: dict[str, int], problems: Problems) -> Iterator[AnnotatedImage]:
     for one in content:
         for annotation in one.annotations.annotations:
             try:

@@ -14,8 +14,22 @@ SMALL_AREA_PIXELS, MEDIUM_AREA_PIXELS = 32**2, 96**2
 SIZES = ("small", "medium", "large")
 _ASPECTS = ((0.0, "below 1:4"), (0.25, "1:4 to 1:2"), (0.5, "1:2 to 4:5"), (0.8, "about square"))
 _ASPECTS_WIDE = ((1.25, "5:4 to 2:1"), (2.0, "2:1 to 4:1"), (4.0, "above 4:1"))
-_SHARES = ((0.0, "below 1/1000"), (0.001, "1/1000 to 1/100"), (0.01, "1/100 to 1/10"), (0.1, "1/10 to 1/2"), (0.5, "above 1/2"))
-_COUNTS = ((0, "0 (background)"), (1, "1"), (2, "2 to 4"), (5, "5 to 9"), (10, "10 to 19"), (20, "20 to 99"), (100, "100 and more"))
+_SHARES = (
+    (0.0, "below 1/1000"),
+    (0.001, "1/1000 to 1/100"),
+    (0.01, "1/100 to 1/10"),
+    (0.1, "1/10 to 1/2"),
+    (0.5, "above 1/2"),
+)
+_COUNTS = (
+    (0, "0 (background)"),
+    (1, "1"),
+    (2, "2 to 4"),
+    (5, "5 to 9"),
+    (10, "10 to 19"),
+    (20, "20 to 99"),
+    (100, "100 and more"),
+)
 
 
 @dataclass(frozen=True)
@@ -101,5 +115,3 @@ def _stacked(arrays: Sequence[np.ndarray], empty: tuple[int, ...]) -> np.ndarray
 def _histogram(values: np.ndarray, bins: Sequence[tuple[float, str]]) -> tuple[tuple[str, int], ...]:
     places = np.digitize(values, [start for start, _ in bins]) - 1
     return tuple((label, int((places == place).sum())) for place, (_, label) in enumerate(bins))
-
-

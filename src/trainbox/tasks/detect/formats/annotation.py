@@ -67,4 +67,3 @@ class Format:
     title: str
     find: Callable[[FileTree], list[str]]
     read: Callable[[FileTree, Sequence[str], Reading], AnnotationSet]
-

@@ -18,7 +18,9 @@ _SECTIONS = ("images", "annotations", "categories")
 def _find(tree: FileTree) -> list[str]:
     """Return the JSON files that hold the three sections."""
     # A set has a few large files; thousands of small ones are something else, and not worth opening.
-    names = sorted((name for name in tree.names() if name.lower().endswith(".json")), key=lambda name: -(tree.size(name) or 0))
+    names = sorted(
+        (name for name in tree.names() if name.lower().endswith(".json")), key=lambda name: -(tree.size(name) or 0)
+    )
     return sorted(name for name in names[:FILES_LOOKED_AT] if _looks_like_coco(tree, name))
 
 
@@ -50,7 +52,9 @@ def _load(tree: FileTree, name: str) -> Mapping[str, Any]:
     except (UnreadableFile, UnreadableText) as error:
         raise DataError(f"'{tree.where(name)}' cannot be read as COCO annotations: it {error.reason}.") from None
     if not isinstance(content, dict) or not all(isinstance(content.get(section), list) for section in _SECTIONS):
-        raise DataError(f"'{tree.where(name)}' is no COCO file. It needs the lists 'images', 'annotations', 'categories'.")
+        raise DataError(
+            f"'{tree.where(name)}' is no COCO file. It needs the lists 'images', 'annotations', 'categories'."
+        )
     for section in _SECTIONS:
         _refuse_repeated(content[section], section, tree.where(name))
     return content

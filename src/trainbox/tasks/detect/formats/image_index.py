@@ -46,7 +46,12 @@ class ImageIndex:
 
         def fit(image: FileReference) -> tuple[int, bool, int, int]:
             parts = image.name.casefold().split("/")
-            return (_shared(wanted[1:], parts[-2::-1]), image.tree is near.tree, _shared(place, image.name.split("/")), -len(parts))
+            return (
+                _shared(wanted[1:], parts[-2::-1]),
+                image.tree is near.tree,
+                _shared(place, image.name.split("/")),
+                -len(parts),
+            )
 
         return max(found, key=fit)
 

@@ -56,9 +56,13 @@ def _add(read: LabelMap, item: _Item) -> None:
     number, known_as = item.id, {name: None for name in (item.display_name, item.name) if name}
     shown = next(iter(known_as), None)
     if number is None or shown is None:
-        raise DataError(f"Label map '{read.where}' has an item without id or name. Received: id {number}, name {shown}.")
+        raise DataError(
+            f"Label map '{read.where}' has an item without id or name. Received: id {number}, name {shown}."
+        )
     if number < 1:
-        raise DataError(f"Label map '{read.where}' gives id {number} to '{shown}'. Ids start at 1: 0 is the background.")
+        raise DataError(
+            f"Label map '{read.where}' gives id {number} to '{shown}'. Ids start at 1: 0 is the background."
+        )
     if number in read.names:
         raise DataError(f"Label map '{read.where}' gives id {number} twice, to '{read.names[number]}' and '{shown}'.")
     for name in known_as:
@@ -70,7 +74,10 @@ def _add(read: LabelMap, item: _Item) -> None:
 
 def write_label_map(labels: Sequence[str]) -> str:
     """Return the text of a label map that numbers ``labels`` from 1."""
-    return "\n".join(f'item {{\n  id: {number}\n  name: "{_quoted(name)}"\n}}' for number, name in enumerate(labels, 1)) + "\n"
+    return (
+        "\n".join(f'item {{\n  id: {number}\n  name: "{_quoted(name)}"\n}}' for number, name in enumerate(labels, 1))
+        + "\n"
+    )
 
 
 def _quoted(name: str) -> str:

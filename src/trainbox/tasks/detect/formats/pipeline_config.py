@@ -83,7 +83,9 @@ class PipelineConfig:
 
     def _refused(self, part: str, kind: str) -> DataError:
         wanted = part.split(".")[-1].replace("_", " ")
-        return DataError(f"'{self.where}' names the {wanted} '{kind}', which is not built here. Supported: {SUPPORTED}.")
+        return DataError(
+            f"'{self.where}' names the {wanted} '{kind}', which is not built here. Supported: {SUPPORTED}."
+        )
 
 
 def read_pipeline_config(content: bytes, where: str) -> PipelineConfig:

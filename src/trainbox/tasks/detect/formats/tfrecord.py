@@ -61,7 +61,9 @@ def _read(tree: FileTree, names: Sequence[str], reading: Reading) -> AnnotationS
         annotations += found
         read.append(records)
     if not sum(read):
-        raise DataError(f"The TFRecords of '{tree.label}' hold no record. Received: {len(names)} files. Make them again.")
+        raise DataError(
+            f"The TFRecords of '{tree.label}' hold no record. Received: {len(names)} files. Make them again."
+        )
     return AnnotationSet(annotations, reading.label_map.labels() if reading.label_map else None)
 
 

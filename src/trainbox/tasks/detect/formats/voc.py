@@ -80,7 +80,14 @@ def _annotation(
     split = splits.get(stem, TRAIN) if splits else split_of_folder(file.name)
     boxes = [box for element in root.iter("object") if (box := _box(element, where, problems))]
     return Annotation(
-        image, posixpath.basename(image.name), boxes, False, where, _declared_size(root), split, source_id=written or stem
+        image,
+        posixpath.basename(image.name),
+        boxes,
+        False,
+        where,
+        _declared_size(root),
+        split,
+        source_id=written or stem,
     )
 
 
@@ -93,7 +100,9 @@ def _box(element: ElementTree.Element, where: str, problems: Problems) -> Box | 
     if any(map(math.isnan, corners)):
         problems.skip("box has a coordinate that is no number", where)
         return None
-    return Box(name, (corners[0], corners[1], corners[2], corners[3]), (element.findtext("difficult") or "").strip() == "1")
+    return Box(
+        name, (corners[0], corners[1], corners[2], corners[3]), (element.findtext("difficult") or "").strip() == "1"
+    )
 
 
 def _declared_size(root: ElementTree.Element) -> tuple[int, int] | None:

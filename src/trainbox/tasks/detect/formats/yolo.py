@@ -50,9 +50,7 @@ def _read(tree: FileTree, names: Sequence[str], reading: Reading) -> AnnotationS
     return AnnotationSet(annotations, labels)
 
 
-def _description(
-    tree: FileTree, name: str, reading: Reading
-) -> tuple[tuple[str, ...], Mapping[str, Sequence[str]]]:
+def _description(tree: FileTree, name: str, reading: Reading) -> tuple[tuple[str, ...], Mapping[str, Sequence[str]]]:
     """Return the class names, and the folders or image files of each split."""
     where, folder = tree.where(name), posixpath.dirname(name)
     try:
@@ -147,7 +145,9 @@ def _split(name: str, splits: Mapping[str, Sequence[str]]) -> str | None:
 
 def _annotation(image: FileReference, labels: Sequence[str], split: str, reading: Reading) -> Annotation:
     tree, name = image.tree, _label_name(image.name)
-    found = next((place for place in (name, posixpath.splitext(image.name)[0] + ".txt") if tree.size(place) is not None), None)
+    found = next(
+        (place for place in (name, posixpath.splitext(image.name)[0] + ".txt") if tree.size(place) is not None), None
+    )
     boxes: list[Box] = []
     if found is None:
         reading.problems.warn("image without a label file is background", str(image))
