@@ -34,7 +34,7 @@ def usable_boxes(annotation: Annotation, header: ImageHeader, problems: Problems
 
 
 def turn(boxes: np.ndarray, orientation: int) -> np.ndarray:
-    """Turn boxes (fractions, yxyx, shape (n, 4)) of a picture as it is stored to where EXIF ``orientation`` shows them."""
+    """Turn boxes (fractions, yxyx, shape (n, 4)) of a picture as stored to where its EXIF orientation shows them."""
     y, x = boxes[:, [0, 2]], boxes[:, [1, 3]]
     if orientation in (5, 6, 7, 8):
         y, x = x, y
@@ -70,7 +70,7 @@ def _judge(
         ("box lies beyond the image", finite & upright & outside),
         ("box has no area within the image", finite & upright & ~outside & ~solid),
     ):
-        for place in np.flatnonzero(bad):
+        for place in np.flatnonzero(bad).tolist():
             problems.skip(reason, f"{annotation.where}: {written[place].name}")
     kept = finite & upright & ~outside & solid
     if (kept & beyond).any():

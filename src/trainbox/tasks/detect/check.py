@@ -54,11 +54,8 @@ def _sections(data: DetectionData, counted: DatasetStatistics, sheet: Path | Non
         ("images", f"{counted.images:,}"),
         ("of them background", f"{counted.background:,}"),
         ("boxes", f"{counted.boxes:,}"),
-        *(
-            (name, f"{count:,}")
-            for name, count in (("difficult", counted.difficult), ("crowd", counted.crowd))
-            if count
-        ),
+        ("of them difficult", f"{counted.difficult:,}"),
+        ("of them crowds", f"{counted.crowd:,}"),
         *((f"split {name}", f"{count:,}") for name, count in counted.splits),
         *((f"of {size} pixels", f"{count:,}") for size, count in counted.image_sizes[:5]),
         *([("contact sheet", str(sheet))] if sheet is not None else []),

@@ -91,7 +91,7 @@ def find_pipeline_config(trees: Sequence[FileTree], problems: Problems) -> Pipel
     found = {where: content for where, content in _files(trees, (".config",)) if _PIPELINE_PART.search(content)}
     named = [where for where in found if where.endswith("pipeline.config")]
     chosen = named if len(named) == 1 else list(found)
-    if len(set(found[where] for where in chosen)) > 1:
+    if len({found[where] for where in chosen}) > 1:
         problems.warn("several pipeline configs: none is used", ", ".join(sorted(chosen)[:3]))
         return None
     return read_pipeline_config(found[chosen[0]], chosen[0]) if chosen else None
@@ -103,7 +103,7 @@ def find_label_map(trees: Sequence[FileTree], pipeline: PipelineConfig | None = 
     wanted = pipeline.label_map_names if pipeline else ()
     named = [where for where in found if where.endswith(wanted)] if wanted else []
     chosen = named or list(found)
-    if len(set(found[where] for where in chosen)) > 1:
+    if len({found[where] for where in chosen}) > 1:
         raise DataError(f"Several label maps. Received: {', '.join(sorted(chosen))}. Keep the one that is meant.")
     return read_label_map(found[chosen[0]], chosen[0]) if chosen else None
 

@@ -59,7 +59,7 @@ def _drawn(images: Sequence[AnnotatedImage], fraction: float, seed: int) -> np.n
 
 
 def _name(image: AnnotatedImage) -> list[tuple[int, str]]:
-    """Return a key that sorts "frame-9" before "frame-10", as the camera did; records are shuffled more often than not."""
+    """Return a key that sorts "frame-9" before "frame-10", as they were taken: records are often shuffled."""
     name = image.image.name if isinstance(image.image, FileReference) else image.file_name
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name)]
 

@@ -86,12 +86,9 @@ def _mask(name: str, random: np.random.Generator) -> np.ndarray:
     margin = 0.4 * radius
     centre = random.uniform((margin, margin), (WIDTH - margin, HEIGHT - margin))
     turn = random.uniform(0, 2 * math.pi)
-    points = [
-        (_OVERSAMPLING * (centre[0] + radius * x), _OVERSAMPLING * (centre[1] + radius * y))
-        for x, y in _outline(name, turn)
-    ]
+    outline = np.array(_outline(name, turn)) * radius + centre
     large = Image.new("L", (WIDTH * _OVERSAMPLING, HEIGHT * _OVERSAMPLING))
-    ImageDraw.Draw(large).polygon(points, fill=255)
+    ImageDraw.Draw(large).polygon((outline * _OVERSAMPLING).ravel().tolist(), fill=255)
     return np.asarray(large.reduce(_OVERSAMPLING), np.float32) / 255
 
 

@@ -1,4 +1,4 @@
-"""Which image an annotation means: its name is looked up near the annotation, since paths in it are of other machines."""
+"""Which image an annotation means: looked up by name near the annotation, since paths in it are of other machines."""
 
 import posixpath
 from collections.abc import Sequence

@@ -5,7 +5,8 @@ from fnmatch import fnmatch
 from pathlib import PurePosixPath
 
 from trainbox.errors import DataError
-from trainbox.tasks.detect.formats.pipeline_schema import InputReader, Pipeline, Ssd
+from trainbox.tasks.detect.formats.pipeline_schema import InputReader, Pipeline
+from trainbox.tasks.detect.formats.ssd_schema import Ssd
 from trainbox.tasks.detect.formats.text_proto import parse_message
 
 FEATURE_EXTRACTORS = {
@@ -15,8 +16,8 @@ FEATURE_EXTRACTORS = {
     "ssd_mobilenet_v2_keras": "mobilenet_v2",
 }
 SUPPORTED = (
-    "SSD with feature extractor ssd_mobilenet_v1 or ssd_mobilenet_v2 (any depth_multiplier, use_depthwise for SSDLite), "
-    "fixed_shape_resizer, convolutional_box_predictor and ssd_anchor_generator"
+    "SSD with feature extractor ssd_mobilenet_v1 or ssd_mobilenet_v2 (any depth_multiplier; use_depthwise for "
+    "SSDLite), fixed_shape_resizer, convolutional_box_predictor and ssd_anchor_generator"
 )
 # Each part must be of one of these kinds.
 _CHOICES = {

@@ -12,7 +12,7 @@ MAX_DEPTH = 32
 
 
 def parse_yaml(content: bytes, where: str) -> dict[str, Any]:
-    """Return a YAML file's mapping; raise DataError for tags, aliases, repeated keys, too deep nesting or other shapes."""
+    """Return a YAML file's mapping; raise DataError for tags, aliases, repeated keys, deep nesting or other shapes."""
     if len(content) > MAX_BYTES:
         raise DataError(f"'{where}' is too large. Received: {len(content)} bytes, at most {MAX_BYTES}.")
     text = decode_text(content)

@@ -40,7 +40,7 @@ def parse_message(content: bytes, kind: type[Kind], where: str) -> tuple[Kind, t
     if len(content) > MAX_BYTES:
         raise DataError(f"'{where}' is too large for a text message: {len(content)} bytes, at most {MAX_BYTES}.")
     text = decode_text(content)
-    message = _message_class(kind)()
+    message = _message_class(cast(type, kind))()
     try:
         unused = _Scan(text, where).unused(message.DESCRIPTOR)
         text_format.Parse(text, message, allow_unknown_field=True)
@@ -114,7 +114,8 @@ def _dataclasses_below(kind: type) -> list[type]:
         if owner in found:
             continue
         found.append(owner)
-        waiting += [item for hint in get_type_hints(owner).values() if dataclasses.is_dataclass(item := _item(hint)[0])]
+        items = [_item(hint)[0] for hint in get_type_hints(owner).values()]
+        waiting += [item for item in items if isinstance(item, type) and dataclasses.is_dataclass(item)]
     return found
 
 

@@ -16,7 +16,7 @@ from trainbox.tasks.detect.formats.splits import split_of_file
 from trainbox.tasks.detect.formats.tf_example import BrokenExample, Values, decode_example, numbers, texts
 
 MAX_ARCHIVED_BYTES = 4 << 30
-# "train.record", "x.tfrecord-00000-of-00010", "train-00000-of-00010.gz"; not a checkpoint's "model.ckpt.data-00000-of-00001".
+# "train.record", "x.tfrecord-00000-of-00010", "train-00000-of-00010.gz"; not "model.ckpt.data-00000-of-00001".
 _NAME = re.compile(r"(\.(tf_?)?records?(-\d{5}-of-\d{5})?|(?<!\.data)-\d{5}-of-\d{5})(\.gz|\.zlib)?$", re.IGNORECASE)
 _SHARD = re.compile(r"(.*)-(\d{5})-of-(\d{5})")
 _CORNERS = tuple(f"image/object/bbox/{corner}" for corner in ("ymin", "xmin", "ymax", "xmax"))

@@ -1,4 +1,4 @@
-"""YOLO: ``data.yaml`` names classes and folders; beside each image a text file of (class, centre, size) as fractions."""
+"""YOLO: ``data.yaml`` names classes and folders; a text file an image has class, centre and size as fractions."""
 
 import math
 import posixpath
@@ -158,7 +158,7 @@ def _annotation(image: FileReference, labels: Sequence[str], split: str, reading
 
 
 def _label_name(name: str) -> str:
-    """Return where the labels of an image lie: ``labels`` for the last ``images`` of its folders, ``.txt`` for its ending."""
+    """Return where an image's labels lie: ``labels`` for the last ``images`` of its folders, ``.txt`` its ending."""
     parts = posixpath.splitext(name)[0].split("/")
     places = [place for place, part in enumerate(parts[:-1]) if part == "images"]
     if places:
