@@ -105,7 +105,9 @@ def _encoded(image: AnnotatedImage, problems: Problems) -> tuple[bytes, bytes]:
     problems.warn("image is encoded anew, upright and as RGB", str(image.image))
     kind = "JPEG" if header.kind == "JPEG" else "PNG"
     buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, format=kind, **({"quality": _JPEG_QUALITY} if kind == "JPEG" else {}))
+    Image.fromarray(pixels).save(
+        buffer, format=kind, **({"quality": _JPEG_QUALITY, "subsampling": 0} if kind == "JPEG" else {})
+    )
     return buffer.getvalue(), kind.lower().encode()
 
 

@@ -76,10 +76,11 @@ def _categories(content: Mapping[str, Any], where: str) -> tuple[tuple[str, ...]
         entries.sort(key=lambda entry: int(entry["id"]))
     except (TypeError, ValueError):
         raise DataError(f"'{where}' has a category whose id is no number. Number them from 0 or 1.") from None
-    used = {entry.get("category_id") for entry in content["annotations"] if isinstance(entry, dict)}
-    parents = {entry.get("supercategory") for entry in entries}
+    used = {str(entry.get("category_id")) for entry in content["annotations"] if isinstance(entry, dict)}
+    parents = {str(entry.get("supercategory")) for entry in entries}
     # Roboflow writes a category 0 that only groups the others and has no boxes.
-    kept = [entry for entry in entries if not (entry["id"] == 0 and 0 not in used and entry.get("name") in parents)]
+    group = 0 if "0" not in used else None
+    kept = [entry for entry in entries if not (entry["id"] == group and str(entry.get("name")) in parents)]
     names = [str(entry.get("name", entry["id"])) for entry in (kept or entries)]
     if not names:
         raise DataError(f"'{where}' has no categories.")

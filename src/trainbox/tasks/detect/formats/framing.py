@@ -14,14 +14,13 @@ from typing import BinaryIO
 
 from google_crc32c import value as crc32c
 
+from trainbox.data.archives import Limits
 from trainbox.data.problems import Problems
 from trainbox.errors import ArchiveError
 
 HEADER_BYTES = 12
 FOOTER_BYTES = 4
 MAX_RECORD_BYTES = 256 << 20
-MAX_UNPACKED_BYTES = 64 << 30
-MAX_UNPACKED_RATIO = 200
 _CHUNK_BYTES = 1 << 20
 _MASK_DELTA = 0xA282EAD8
 
@@ -79,10 +78,10 @@ def read_frames(file: BinaryIO, where: str, problems: Problems) -> Iterator[tupl
         offset += HEADER_BYTES + length + FOOTER_BYTES
 
 
-def unpack(packed: BinaryIO, target: Path, where: str, problems: Problems) -> None:
+def unpack(packed: BinaryIO, target: Path, where: str, problems: Problems, limits: Limits | None = None) -> None:
     """Write the decompressed content of a gzip or zlib stream to ``target``.
 
-    A torn or damaged stream costs what comes after the damage, counted. Raises ArchiveError for a bomb.
+    ``limits`` are those of an archive. A torn or damaged stream costs what comes after the damage, counted. Raises ArchiveError for a bomb.
     """
     read = written = 0
     stream, started = zlib.decompressobj(wbits=47), False
@@ -96,7 +95,7 @@ def unpack(packed: BinaryIO, target: Path, where: str, problems: Problems) -> No
                     problems.skip("compressed TFRecord is damaged", f"{where}: the rest is not read")
                     return
                 written += file.write(content)
-                _refuse_bomb(read, written, where)
+                _refuse_bomb(read, written, where, limits or Limits())
                 chunk, started = stream.unconsumed_tail, True
                 if stream.eof:
                     # Streams may be joined end to end, and some writers pad with zeros.
@@ -106,11 +105,12 @@ def unpack(packed: BinaryIO, target: Path, where: str, problems: Problems) -> No
         problems.skip("compressed TFRecord is cut short", where)
 
 
-def _refuse_bomb(read: int, written: int, where: str) -> None:
-    if written > MAX_UNPACKED_BYTES or written > max(read, _CHUNK_BYTES) * MAX_UNPACKED_RATIO:
+def _refuse_bomb(read: int, written: int, where: str, limits: Limits) -> None:
+    blown_up = written > limits.ratio_from_bytes and written > read * limits.ratio
+    if blown_up or written > limits.total_bytes:
         raise ArchiveError(
-            f"The compressed TFRecord '{where}' unpacks to too much: over {written >> 20} MiB from "
-            f"{max(read >> 20, 1)} MiB. Give it uncompressed."
+            f"The compressed TFRecord '{where}' unpacks to too much: over {written} bytes from {read}. "
+            f"Give it uncompressed."
         )
 
 

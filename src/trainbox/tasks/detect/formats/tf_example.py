@@ -38,16 +38,14 @@ def decode_example(payload: bytes) -> dict[str, Values]:
 def encode_example(features: Mapping[str, Values]) -> bytes:
     """Return a serialised Example, features sorted by name so that the same input gives the same bytes.
 
-    The type of a feature's first value decides its list; a feature without values is an empty float list, which
-    every reader takes for an empty list of any type.
+    The type of a feature's first value decides its list. A feature without values is left out: TensorFlow refuses an
+    empty list of another type than it was told to expect, and takes a missing one for an empty one.
     """
     example = _message("Example")()
-    for name in sorted(features):
-        values = features[name]
-        entry = example.features.feature.add(key=name)
-        getattr(entry.value, _list_kind(values)).value.extend(values)
-        if not values:
-            entry.value.float_list.SetInParent()
+    for name, values in sorted(features.items()):
+        if values:
+            entry = example.features.feature.add(key=name)
+            getattr(entry.value, _list_kind(values[0])).value.extend(values)
     return bytes(example.SerializeToString(deterministic=True))
 
 
@@ -67,8 +65,7 @@ def numbers(features: Mapping[str, Values], name: str) -> tuple[float, ...]:
     return tuple(values)  # type: ignore[arg-type]
 
 
-def _list_kind(values: Values) -> str:
-    first = values[0] if len(values) else 0.0
+def _list_kind(first: bytes | float) -> str:
     return "bytes_list" if isinstance(first, bytes) else "int64_list" if isinstance(first, int) else "float_list"
 
 
