@@ -30,6 +30,7 @@ def test_image_without_annotation_is_background(make, read, tmp_path):
         ({"bbox": [1, 2, 3]}, "annotation has no box of four numbers"),
         ({"bbox": [1, 2, 3, "4"]}, "annotation has no box of four numbers"),
         ({"bbox": [1, 2, float("nan"), 4]}, "annotation has no box of four numbers"),
+        ({"bbox": [1, 2, 3, 10**400]}, "annotation has no box of four numbers"),
         ({"bbox": None}, "annotation has no box of four numbers"),
         ({"bbox": [1, 2, 0, 4]}, "box has no area"),
         ({"bbox": [1, 2, -5, 4]}, "box has no area"),

@@ -1,9 +1,19 @@
 """Several sources, several formats, nothing at all."""
 
+import subprocess
+import sys
+
 import pytest
 
 from trainbox.errors import DataError
 from trainbox.tasks.detect.reading import Source, looks_like_detection
+
+
+def test_reading_loads_no_framework():
+    heavy = ("tensorflow", "keras", "jax", "h5py", "matplotlib")
+    code = f"import sys, trainbox.tasks.detect.check; print(sorted(set(sys.modules) & set({heavy!r})))"
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert answer.stdout.strip() == "[]"
 
 
 def test_several_formats_are_said_and_one_is_read(make, read, tmp_path, warnings):
@@ -30,7 +40,7 @@ def test_the_split_of_a_source_overrules_the_data(make, read, tmp_path):
 def test_sources_that_declare_different_classes_are_refused(make, read, tmp_path):
     make.yolo(tmp_path / "a")
     make.yolo(tmp_path / "b", yaml="train: images/train\nval: images/val\nnames: [dog, cat]\n")
-    with pytest.raises(DataError, match="'a' and 'b' declare different classes. Received: cat, dog and dog, cat"):
+    with pytest.raises(DataError, match=r"'a' and 'b' declare different classes. Received: cat, dog and dog, cat"):
         read(tmp_path / "a", tmp_path / "b")
 
 

@@ -107,7 +107,7 @@ def test_empty_file_beside_a_full_one_is_refused_but_not_an_empty_shard(make, re
     assert len(read(tmp_path / "shards").images) == 4
     make.records(tmp_path / "files", name="train.record")
     make.put(tmp_path / "files/test.record", b"")
-    with pytest.raises(DataError, match="test.record' holds no record"):
+    with pytest.raises(DataError, match=r"test.record' holds no record"):
         read(tmp_path / "files")
 
 
@@ -127,6 +127,8 @@ def test_shards_are_one_data_set_and_missing_ones_are_said(make, read, tmp_path,
         ({"encoded": None}, "record has no image/encoded"),
         ({"encoded": [1]}, "record has no image/encoded"),
         ({"xmin": [b"0.1"]}, "record has 'image/object/bbox/xmin' of the wrong type"),
+        ({"text": None, "label": [1.0]}, "record has 'image/object/class/label' of the wrong type"),
+        ({"height": [1.5]}, "record has 'image/height' of the wrong type"),
         ({"text": [3]}, "record has 'image/object/class/text' of the wrong type"),
         ({"xmin": None}, "record has box arrays of unequal lengths"),
         ({"ymax": [0.4, 0.5]}, "record has box arrays of unequal lengths"),
@@ -147,7 +149,7 @@ def test_record_that_is_no_example_is_skipped(make, read, tmp_path, skips):
 
 def test_too_many_unusable_records_are_refused(make, read, tmp_path):
     content = make.record(0) + b"".join(make.record(number, encoded=None) for number in range(1, 4))
-    with pytest.raises(DataError, match="Too many images cannot be used: 3 of 4.*record has no image/encoded"):
+    with pytest.raises(DataError, match=r"Too many images cannot be used: 3 of 4.*record has no image/encoded"):
         read(make.records(tmp_path, content))
 
 
@@ -219,7 +221,7 @@ def test_written_label_map_is_read_back():
 def test_example_survives_a_round_trip():
     features = {"a": (b"x", b""), "b": (1.5, -2.0), "c": (3, -(1 << 62))}
     assert decode_example(encode_example({**features, "empty": ()})) == features
-    with pytest.raises(BrokenExample, match="not a tf.train.Example"):
+    with pytest.raises(BrokenExample, match=r"not a tf.train.Example"):
         decode_example(b"\x0a\xff")
 
 
@@ -227,7 +229,8 @@ def test_the_pipeline_config_says_which_file_validates(make, read, tmp_path):
     make.records(tmp_path, make.record(0), "one.record")
     make.records(tmp_path, make.record(1), "two.record-00000-of-00001")
     reader = 'tf_record_input_reader {{ input_path: "/elsewhere/{}" }}'
-    config = f"train_input_reader {{ {reader.format('one.record')} }}\neval_input_reader {{ {reader.format('two.record-?????-of-00001')} }}"
+    train, evaluate = (reader.format(name) for name in ("one.record", "two.record-?????-of-00001"))
+    config = f"train_input_reader {{ {train} }}\neval_input_reader {{ {evaluate} }}"
     make.put(tmp_path / "pipeline.config", config)
     assert [image.split for image in read(tmp_path).images] == ["train", "validation"]
 

@@ -144,7 +144,7 @@ def test_too_many_missing_images_are_refused(make, read, tmp_path):
     make.voc(tmp_path)
     for number in range(3):
         (tmp_path / f"JPEGImages/{number}.jpg").unlink()
-    with pytest.raises(DataError, match="Too many images cannot be used: 3 of 4.*annotated image is missing"):
+    with pytest.raises(DataError, match=r"Too many images cannot be used: 3 of 4.*annotated image is missing"):
         read(tmp_path)
 
 

@@ -1,5 +1,6 @@
 """What a format's module says of one image, before its boxes are judged: the same for all formats."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +39,12 @@ class Annotation:
     declared_size: tuple[int, int] | None = None
     split: str = ""
     source_id: str = ""
+
+
+def first_repeated(names: Sequence[str]) -> str | None:
+    """Return the first of ``names`` that stands there more than once, None where each stands once."""
+    counts = Counter(names)
+    return next((name for name in names if counts[name] > 1), None)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import Any
 from trainbox.data.files import FileReference, FileTree, UnreadableFile
 from trainbox.data.text import UnreadableText, parse_json
 from trainbox.errors import DataError
-from trainbox.tasks.detect.formats.annotation import Annotation, AnnotationSet, Box, Format, Reading
+from trainbox.tasks.detect.formats.annotation import Annotation, AnnotationSet, Box, Format, Reading, first_repeated
 from trainbox.tasks.detect.formats.splits import split_of_file
 
 MAX_BYTES = 2 << 30
@@ -74,7 +74,7 @@ def _categories(content: Mapping[str, Any], where: str) -> tuple[tuple[str, ...]
     entries = [entry for entry in content["categories"] if isinstance(entry, dict) and "id" in entry]
     try:
         entries.sort(key=lambda entry: int(entry["id"]))
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise DataError(f"'{where}' has a category whose id is no number. Number them from 0 or 1.") from None
     used = {str(entry.get("category_id")) for entry in content["annotations"] if isinstance(entry, dict)}
     parents = {str(entry.get("supercategory")) for entry in entries}
@@ -84,8 +84,8 @@ def _categories(content: Mapping[str, Any], where: str) -> tuple[tuple[str, ...]
     names = [str(entry.get("name", entry["id"])) for entry in (kept or entries)]
     if not names:
         raise DataError(f"'{where}' has no categories.")
-    if len(set(names)) < len(names):
-        repeated = next(name for name in names if names.count(name) > 1)
+    repeated = first_repeated(names)
+    if repeated is not None:
         raise DataError(f"'{where}' has two categories named '{repeated}'. Each name may have one id.")
     return tuple(names), {entry["id"]: name for entry, name in zip(kept or entries, names, strict=True)}
 
@@ -139,9 +139,12 @@ def _take_box(
 def _corners(box: Any) -> tuple[float, float, float, float] | None:
     if not isinstance(box, list) or len(box) != 4:
         return None
-    if not all(isinstance(value, int | float) and math.isfinite(value) for value in box):
+    try:
+        x, y, width, height = (float(value) if isinstance(value, int | float) else math.nan for value in box)
+    except OverflowError:
         return None
-    x, y, width, height = map(float, box)
+    if not all(map(math.isfinite, (x, y, width, height))):
+        return None
     return y, x, y + height, x + width
 
 

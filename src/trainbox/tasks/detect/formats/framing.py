@@ -81,7 +81,8 @@ def read_frames(file: BinaryIO, where: str, problems: Problems) -> Iterator[tupl
 def unpack(packed: BinaryIO, target: Path, where: str, problems: Problems, limits: Limits | None = None) -> None:
     """Write the decompressed content of a gzip or zlib stream to ``target``.
 
-    ``limits`` are those of an archive. A torn or damaged stream costs what comes after the damage, counted. Raises ArchiveError for a bomb.
+    ``limits`` are those of an archive. A torn or damaged stream costs what comes after the damage, counted. Raises
+    ArchiveError for a bomb.
     """
     read = written = 0
     stream, started = zlib.decompressobj(wbits=47), False

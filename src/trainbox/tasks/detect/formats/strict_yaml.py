@@ -6,6 +6,7 @@ import yaml
 
 from trainbox.data.text import decode_text
 from trainbox.errors import DataError
+from trainbox.tasks.detect.formats.annotation import first_repeated
 
 MAX_BYTES = 4 << 20
 MAX_DEPTH = 32
@@ -19,7 +20,8 @@ def parse_yaml(content: bytes, where: str) -> dict[str, Any]:
     try:
         _refuse_unsafe(text, where)
         parsed = yaml.load(text, Loader=_Loader)  # noqa: S506 (a SafeLoader)
-    except yaml.YAMLError as error:
+    # A date that is none is a ValueError.
+    except (yaml.YAMLError, ValueError) as error:
         place = getattr(error, "problem_mark", None)
         line = f" in line {place.line + 1}" if place else ""
         reason = getattr(error, "problem", None) or "not valid YAML"
@@ -33,8 +35,7 @@ class _Loader(yaml.SafeLoader):
     """A SafeLoader that lets no key stand twice."""
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
-        keys = [key.value for key, _ in node.value]
-        repeated = next((key for key in keys if keys.count(key) > 1), None)
+        repeated = first_repeated([key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)])
         if repeated is not None:
             raise yaml.constructor.ConstructorError(None, None, f"the key '{repeated}' stands twice", node.start_mark)
         return dict(super().construct_mapping(node, deep=deep))

@@ -65,6 +65,14 @@ def numbers(features: Mapping[str, Values], name: str) -> tuple[float, ...]:
     return tuple(values)  # type: ignore[arg-type]
 
 
+def integers(features: Mapping[str, Values], name: str) -> tuple[int, ...]:
+    """Return a feature of whole numbers; raise BrokenExample where it holds anything else."""
+    values = features.get(name, ())
+    if not all(isinstance(value, int) for value in values):
+        raise BrokenExample(f"record has '{name}' of the wrong type")
+    return tuple(values)  # type: ignore[arg-type]
+
+
 def _list_kind(first: bytes | float) -> str:
     return "bytes_list" if isinstance(first, bytes) else "int64_list" if isinstance(first, int) else "float_list"
 

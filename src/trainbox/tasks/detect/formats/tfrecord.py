@@ -13,7 +13,7 @@ from trainbox.errors import DataError
 from trainbox.tasks.detect.formats.annotation import Annotation, AnnotationSet, Box, Format, Reading
 from trainbox.tasks.detect.formats.framing import is_compressed, is_framed, read_frames, unpack
 from trainbox.tasks.detect.formats.splits import split_of_file
-from trainbox.tasks.detect.formats.tf_example import BrokenExample, Values, decode_example, numbers, texts
+from trainbox.tasks.detect.formats.tf_example import BrokenExample, Values, decode_example, integers, numbers, texts
 
 MAX_ARCHIVED_BYTES = 4 << 30
 # "train.record", "x.tfrecord-00000-of-00010", "train-00000-of-00010.gz"; not "model.ckpt.data-00000-of-00001".
@@ -128,10 +128,11 @@ def _annotation(features: Mapping[str, Values], image: RecordImage, split: str, 
     if any(len(column) != count for column in columns):
         raise BrokenExample("record has box arrays of unequal lengths")
     names = _class_names(features, count, image.where, reading)
-    difficult, crowd = (_flags(features, f"image/object/{flag}", count) for flag in ("difficult", "is_crowd"))
+    # Open Images says group_of where COCO says is_crowd.
+    flags = [_flags(features, f"image/object/{flag}", count) for flag in ("difficult", "is_crowd", "group_of")]
     boxes = [
-        Box(name, (ymin, xmin, ymax, xmax), bool(hard), bool(many))
-        for name, ymin, xmin, ymax, xmax, hard, many in zip(names, *columns, difficult, crowd, strict=True)
+        Box(name, (ymin, xmin, ymax, xmax), bool(difficult), bool(crowd or group))
+        for name, ymin, xmin, ymax, xmax, difficult, crowd, group in zip(names, *columns, *flags, strict=True)
         if name is not None
     ]
     file_name = _first_text(features, "image/filename")
@@ -142,7 +143,7 @@ def _annotation(features: Mapping[str, Values], image: RecordImage, split: str, 
 
 def _class_names(features: Mapping[str, Values], count: int, where: str, reading: Reading) -> list[str | None]:
     """Return each box's class, None where the label map has none such. The text counts more than the number."""
-    words, labels = texts(features, "image/object/class/text"), numbers(features, "image/object/class/label")
+    words, labels = texts(features, "image/object/class/text"), integers(features, "image/object/class/label")
     if not words and not labels and count:
         raise BrokenExample("record has boxes without classes")
     if any(len(column) not in (0, count) for column in (words, labels)):
@@ -153,19 +154,19 @@ def _class_names(features: Mapping[str, Values], count: int, where: str, reading
     ]
 
 
-def _class_name(word: str, number: float | None, where: str, reading: Reading) -> str | None:
+def _class_name(word: str, number: int | None, where: str, reading: Reading) -> str | None:
     label_map = reading.label_map
     if label_map is None:
         return word or str(number)
     known = label_map.numbers.get(word) if word else number
-    name = label_map.names.get(int(known)) if known is not None else None
+    name = label_map.names.get(known) if known is not None else None
     if name is None:
         reading.problems.skip("class is not in the label map", f"{where}: {printable(word) or number}")
     return name
 
 
-def _flags(features: Mapping[str, Values], name: str, count: int) -> Sequence[float]:
-    flags = numbers(features, name)
+def _flags(features: Mapping[str, Values], name: str, count: int) -> Sequence[int]:
+    flags = integers(features, name)
     if len(flags) not in (0, count):
         raise BrokenExample("record has box arrays of unequal lengths")
     return flags or (0,) * count
@@ -176,8 +177,8 @@ def _first_text(features: Mapping[str, Values], name: str) -> str:
 
 
 def _declared_size(features: Mapping[str, Values]) -> tuple[int, int] | None:
-    sides = [next(iter(numbers(features, f"image/{side}")), 0) for side in ("height", "width")]
-    return (int(sides[0]), int(sides[1])) if min(sides) >= 1 else None
+    height, width = (next(iter(integers(features, f"image/{side}")), 0) for side in ("height", "width"))
+    return (height, width) if min(height, width) >= 1 else None
 
 
 TFRECORD = Format("tfrecord", "TFRecord", _find, _read)

@@ -9,7 +9,7 @@ from trainbox.data.files import FileReference, FileTree, UnreadableFile
 from trainbox.data.problems import Problems
 from trainbox.data.text import decode_text
 from trainbox.errors import DataError
-from trainbox.tasks.detect.formats.annotation import Annotation, AnnotationSet, Box, Format, Reading
+from trainbox.tasks.detect.formats.annotation import Annotation, AnnotationSet, Box, Format, Reading, first_repeated
 from trainbox.tasks.detect.formats.splits import TEST, TRAIN, VALIDATION, split_of_folder
 from trainbox.tasks.detect.formats.strict_yaml import parse_yaml
 
@@ -45,13 +45,13 @@ def _read(tree: FileTree, names: Sequence[str], reading: Reading) -> AnnotationS
         if split is not None:
             annotations.append(_annotation(image, labels, split, reading))
     if not annotations:
-        named = ", ".join(folder or "." for folders in splits.values() for folder in folders)
+        named = ", ".join(list(splits)[:3]) or "nothing that is there"
         raise DataError(f"'{tree.where(name)}' leads to no image. Received: {named}. Paths are read beside the file.")
     return AnnotationSet(annotations, labels)
 
 
-def _description(tree: FileTree, name: str, reading: Reading) -> tuple[tuple[str, ...], Mapping[str, Sequence[str]]]:
-    """Return the class names, and the folders or image files of each split."""
+def _description(tree: FileTree, name: str, reading: Reading) -> tuple[tuple[str, ...], Mapping[str, str]]:
+    """Return the class names, and the split of each folder or image that the description names."""
     where, folder = tree.where(name), posixpath.dirname(name)
     try:
         content = tree.read(name)
@@ -59,14 +59,15 @@ def _description(tree: FileTree, name: str, reading: Reading) -> tuple[tuple[str
         raise DataError(f"'{where}' cannot be read: {error.reason}.") from None
     if posixpath.basename(name) in _CLASS_LISTS:
         lines = [line.strip() for line in decode_text(content).splitlines()]
-        return _distinct([line for line in lines if line], where), {"": [folder]}
+        return _distinct([line for line in lines if line], where), {folder: ""}
     description = parse_yaml(content, where)
     if "download" in description:
         reading.problems.warn("'download' in a YOLO description is not followed", where)
-    splits: dict[str, list[str]] = {}
+    splits: dict[str, str] = {}
     for key, split in _SPLIT_KEYS.items():
         for path in _texts(description.get(key)):
-            splits.setdefault(split, []).extend(_below(tree, folder, _text(description.get("path")), path, reading))
+            for place in _below(tree, folder, _text(description.get("path")), path, reading):
+                splits.setdefault(place, split)
     return _labels(description, where), splits
 
 
@@ -86,7 +87,7 @@ def _labels(description: Mapping[str, Any], where: str) -> tuple[str, ...]:
 
 
 def _distinct(names: Sequence[str], where: str) -> tuple[str, ...]:
-    repeated = next((name for name in names if names.count(name) > 1), None)
+    repeated = first_repeated(names)
     if repeated is not None or not names:
         raise DataError(f"'{where}' names no class or '{repeated}' twice. Each name may stand once.")
     return tuple(names)
@@ -135,12 +136,15 @@ def _listed(tree: FileTree, name: str, reading: Reading) -> list[str]:
     return found
 
 
-def _split(name: str, splits: Mapping[str, Sequence[str]]) -> str | None:
-    """Return the split of an image, "" where only its folder can say, None where the description leaves it out."""
-    for split, places in splits.items():
-        if any(place in ("", name) or name.startswith(place + "/") for place in places):
-            return split or split_of_folder(name)
-    return None
+def _split(name: str, splits: Mapping[str, str]) -> str | None:
+    """Return the split of an image: its own, else that of the innermost folder that has one, else None.
+
+    The split "" stands for whatever the folders of the image say.
+    """
+    place = name
+    while place not in splits and place:
+        place = place.rpartition("/")[0]
+    return splits[place] or split_of_folder(name) if place in splits else None
 
 
 def _annotation(image: FileReference, labels: Sequence[str], split: str, reading: Reading) -> Annotation:
@@ -185,8 +189,8 @@ def _boxes(tree: FileTree, name: str, labels: Sequence[str], problems: Problems)
 def _box(line: str, labels: Sequence[str], where: str, problems: Problems) -> Box | None:
     words = line.split()
     try:
-        index, values = int(float(words[0])), [float(word) for word in words[1:]]
-    except (ValueError, OverflowError):
+        index, values = int(words[0].removesuffix(".0")), [float(word) for word in words[1:]]
+    except ValueError:
         comma = "," in line
         problems.skip("label line has a decimal comma" if comma else "label line has what is no number", where)
         return None
