@@ -87,7 +87,15 @@ def read_dataset(
     TFRecords are unpacked there. ``data_format`` ("tfrecord", "coco", "yolo", "voc", "csv") chooses where a source
     has several. Raises DataError where nothing usable is there or too much would be left out.
     """
-    content = read_sources(sources, problems, scratch, data_format)
+    # Counted apart, since what is refused is told from the counts of this data alone.
+    here = Problems()
+    try:
+        return _read(read_sources(sources, here, scratch, data_format), here)
+    finally:
+        problems.merge(here)
+
+
+def _read(content: Sequence[SourceContent], problems: Problems) -> DetectionData:
     labels = _labels(content)
     numbers = {name: number for number, name in enumerate(labels)}
     images = list(_usable(content, numbers, problems))
