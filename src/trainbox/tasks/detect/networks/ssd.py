@@ -86,9 +86,7 @@ def build(spec: SsdSpec, blocks: Blocks | None = None) -> keras.Model:
     for layer, x in enumerate(feature_maps(image, spec, blocks)):
         count, scope = spec.anchors.per_cell()[layer], f"BoxPredictor_{layer}"
         boxes = predictor(x, spec, blocks, count * 4, f"{scope}.BoxEncodingPredictor", 0.0)
-        scores = predictor(
-            x, spec, blocks, count * (spec.classes + 1), f"{scope}.ClassPredictor", spec.class_bias
-        )
+        scores = predictor(x, spec, blocks, count * (spec.classes + 1), f"{scope}.ClassPredictor", spec.class_bias)
         encodings.append(keras.layers.Reshape((-1, 4), name=f"{scope}.encodings")(boxes))
         logits.append(keras.layers.Reshape((-1, spec.classes + 1), name=f"{scope}.logits")(scores))
     outputs = {

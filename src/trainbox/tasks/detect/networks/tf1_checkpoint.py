@@ -12,7 +12,10 @@ import numpy as np
 from trainbox.errors import ModelFileError
 
 BATCH_NORM = {"gamma": "gamma", "beta": "beta", "moving_mean": "moving_mean", "moving_variance": "moving_variance"}
-SLIM_BACKBONES = {"FeatureExtractor/MobilenetV1/MobilenetV1/": "MobilenetV1/", "FeatureExtractor/MobilenetV2/": "MobilenetV2/"}
+SLIM_BACKBONES = {
+    "FeatureExtractor/MobilenetV1/MobilenetV1/": "MobilenetV1/",
+    "FeatureExtractor/MobilenetV2/": "MobilenetV2/",
+}
 """A classifier's checkpoint carries the backbone without the detector's scope."""
 
 
