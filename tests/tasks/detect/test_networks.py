@@ -27,20 +27,23 @@ def test_feature_maps_at_300(backbone: str) -> None:
     spec = ssd.SsdSpec(backbone=backbone, depth_multiplier=0.25, classes=2)
     network = ssd.build(spec)
     assert ssd.grids(network, spec) == [(19, 19), (10, 10), (5, 5), (3, 3), (2, 2), (1, 1)]
-    assert network.output_shape == {"encodings": (None, 1917, 4), "logits": (None, 1917, 3)}
+    assert {name: output.shape for name, output in network.output.items()} == {
+        "encodings": (None, 1917, 4),
+        "logits": (None, 1917, 3),
+    }
 
 
 def test_any_size() -> None:
     spec = ssd.SsdSpec(size=(128, 192), depth_multiplier=0.25)
     network = ssd.build(spec)
-    assert len(anchors_cyxhw(AnchorSpec(), ssd.grids(network, spec))) == network.output_shape["logits"][1]
+    assert len(anchors_cyxhw(AnchorSpec(), ssd.grids(network, spec))) == network.output["logits"].shape[1]
 
 
 @pytest.mark.parametrize(
     ("spec", "folder"),
     [
         (ssd.SsdSpec(backbone="mobilenet_v1", classes=90), "ssd_mobilenet_v1_coco_2018_01_28"),
-        (ssd.SsdSpec(classes=90, predictor_kernel=3), "ssd_mobilenet_v2_coco_2018_03_29"),
+        (ssd.SsdSpec(classes=90, depthwise_extras=True, predictor_kernel=3), "ssd_mobilenet_v2_coco_2018_03_29"),
         (
             ssd.SsdSpec(classes=90, depthwise_extras=True, depthwise_predictors=True),
             "ssdlite_mobilenet_v2_coco_2018_05_09",
@@ -67,19 +70,23 @@ def test_the_supplied_checkpoint_answers_as_its_frozen_graph() -> None:
         network, {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
     )
     assert imported == tf1_checkpoint.Imported(assigned=404, fresh=())
-    graph = tf.Graph()
-    with graph.as_default(), tf.compat.v1.Session(graph=graph) as session:
-        definition = tf.compat.v1.GraphDef()
-        definition.ParseFromString((folder / "frozen_inference_graph.pb").read_bytes())
+    for name in ("image1.jpg", "image2.jpg"):
+        photo = np.asarray(Image.open(real_data() / "odapi_test_data" / name).convert("RGB"))[None]
+        scaled, encodings, logits = frozen_answers(folder / "frozen_inference_graph.pb", photo)
+        ours = network(scaled)
+        np.testing.assert_allclose(keras.ops.sigmoid(ours["logits"]), 1 / (1 + np.exp(-logits)), atol=1e-5)
+        np.testing.assert_allclose(ours["encodings"], encodings.reshape(1, -1, 4), atol=1e-4)
+
+
+def frozen_answers(path: Path, photo: np.ndarray) -> list[np.ndarray]:
+    """Return the scaled picture, the box encodings and the logits of an original frozen graph."""
+    import tensorflow as tf
+
+    definition = tf.compat.v1.GraphDef()
+    definition.ParseFromString(path.read_bytes())
+    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
         tf.import_graph_def(definition, name="")
-        for name in ("image1.jpg", "image2.jpg"):
-            photo = np.asarray(Image.open(real_data() / "odapi_test_data" / name).convert("RGB"))[None]
-            tensors = ["Preprocessor/sub:0", "Squeeze:0", "concat_1:0"]
-            scaled, encodings, logits = session.run(tensors, {"image_tensor:0": photo})
-            ours = network.predict(scaled, verbose=0)
-            expected = 1 / (1 + np.exp(-logits))
-            np.testing.assert_allclose(keras.ops.sigmoid(ours["logits"]), expected, atol=1e-5)
-            np.testing.assert_allclose(ours["encodings"], encodings.reshape(1, -1, 4), atol=1e-4)
+        return session.run(["Preprocessor/sub:0", "Squeeze:0", "concat_1:0"], {"image_tensor:0": photo})
 
 
 def test_another_number_of_classes_starts_the_class_head_anew() -> None:
@@ -93,11 +100,9 @@ def test_another_number_of_classes_starts_the_class_head_anew() -> None:
 def test_a_bare_classifier_fills_the_backbone_only() -> None:
     spec = ssd.SsdSpec(backbone="mobilenet_v1", depth_multiplier=0.25)
     network = ssd.build(spec)
-    prefix = "FeatureExtractor/MobilenetV1/MobilenetV1/"
+    prefix = "FeatureExtractor/"
     classifier = {
-        name.replace(prefix, "MobilenetV1/"): array + 1
-        for name, array in named_arrays(network).items()
-        if name.startswith(prefix)
+        name.removeprefix(prefix): array + 1 for name, array in named_arrays(network).items() if name.startswith(prefix)
     }
     imported = tf1_checkpoint.assign(network, classifier)
     assert imported.assigned == len(classifier) > 100

@@ -4,7 +4,7 @@ import keras
 
 from trainbox.tasks.detect.networks.blocks import Blocks
 
-SCOPE = "FeatureExtractor.MobilenetV1.MobilenetV1"
+SCOPE = "FeatureExtractor.MobilenetV1"
 LAYERS = [
     (64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2),
     (512, 1), (512, 1), (512, 1), (512, 1), (512, 1), (1024, 2), (1024, 1),

@@ -12,10 +12,7 @@ import numpy as np
 from trainbox.errors import ModelFileError
 
 BATCH_NORM = {"gamma": "gamma", "beta": "beta", "moving_mean": "moving_mean", "moving_variance": "moving_variance"}
-SLIM_BACKBONES = {
-    "FeatureExtractor/MobilenetV1/MobilenetV1/": "MobilenetV1/",
-    "FeatureExtractor/MobilenetV2/": "MobilenetV2/",
-}
+DETECTOR_SCOPE = "FeatureExtractor/"
 """A classifier's checkpoint carries the backbone without the detector's scope."""
 
 
@@ -39,10 +36,8 @@ def variable_name(layer: keras.Layer, variable: str) -> str:
 
 def find(arrays: Mapping[str, np.ndarray], name: str) -> np.ndarray | None:
     """Look a variable up, also under the scope of a bare classifier."""
-    for detector, classifier in SLIM_BACKBONES.items():
-        if name not in arrays and name.startswith(detector):
-            name = name.replace(detector, classifier, 1)
-    return arrays.get(name)
+    array = arrays.get(name)
+    return arrays.get(name.removeprefix(DETECTOR_SCOPE)) if array is None else array
 
 
 def assign(network: keras.Model, arrays: Mapping[str, np.ndarray]) -> Imported:
