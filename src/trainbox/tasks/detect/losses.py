@@ -1,7 +1,7 @@
 """SSD's losses on keras.ops: classification with hard mining or focal weighting, and smooth L1 for the boxes.
 
 Targets of both losses carry a weight in the last column, so that each stays a plain Keras loss of two tensors.
-Sources: W. Liu et al., "SSD" (2016), section 2.2; T. Lin et al., "Focal Loss" (2017); the OD API's ``losses.py``, for facts.
+Sources: W. Liu et al., "SSD" (2016), section 2.2; T. Lin et al., "Focal Loss" (2017); the OD API's ``losses.py``.
 """
 
 from dataclasses import dataclass
