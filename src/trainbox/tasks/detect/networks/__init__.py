@@ -1,0 +1,1 @@
+"""The networks, and how trained arrays get into them."""

@@ -1,0 +1,57 @@
+"""Convolution blocks of the MobileNets, named as TensorFlow 1 checkpoints name them.
+
+A layer is called as its variables are in a checkpoint of the OD API, with "." for "/", which Keras does not allow in a
+name. So reading a checkpoint is looking names up, not a table of correspondences.
+"""
+
+from dataclasses import dataclass
+
+import keras
+
+EPSILON = 0.001
+MOMENTUM = 0.9997
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """What all convolutions of one network share: weight decay, and whether batch norm learns."""
+
+    weight_decay: float = 4e-5
+    momentum: float = MOMENTUM
+
+    def regularizer(self) -> keras.Regularizer | None:
+        """Return the L2 penalty; TensorFlow 1 halves the square, Keras does not."""
+        return keras.regularizers.L2(self.weight_decay / 2) if self.weight_decay else None
+
+    def normalise(self, x: keras.KerasTensor, name: str, activate: bool = True) -> keras.KerasTensor:
+        """Apply batch norm, and relu6 where asked."""
+        x = keras.layers.BatchNormalization(epsilon=EPSILON, momentum=self.momentum, name=f"{name}.BatchNorm")(x)
+        return keras.layers.ReLU(6.0, name=f"{name}.Relu6")(x) if activate else x
+
+    def conv(
+        self, x: keras.KerasTensor, filters: int, kernel: int, stride: int, name: str, activate: bool = True
+    ) -> keras.KerasTensor:
+        """Convolve without bias, then batch norm."""
+        x = keras.layers.Conv2D(
+            filters,
+            kernel,
+            stride,
+            padding="same",
+            use_bias=False,
+            kernel_initializer=keras.initializers.TruncatedNormal(stddev=0.03),
+            kernel_regularizer=self.regularizer(),
+            name=name,
+        )(x)
+        return self.normalise(x, name, activate)
+
+    def depthwise(self, x: keras.KerasTensor, kernel: int, stride: int, name: str) -> keras.KerasTensor:
+        """Convolve each channel by itself without bias, then batch norm and relu6."""
+        x = keras.layers.DepthwiseConv2D(
+            kernel,
+            stride,
+            padding="same",
+            use_bias=False,
+            depthwise_initializer=keras.initializers.TruncatedNormal(stddev=0.03),
+            name=name,
+        )(x)
+        return self.normalise(x, name)
