@@ -86,7 +86,7 @@ def _evaluate(truths: Sequence[Truth], found: Sequence[Detections], classes: int
 
 
 def _data_set(truths: Sequence[Truth], classes: int) -> dict[str, Any]:
-    annotations = []
+    annotations: list[dict[str, Any]] = []
     for image, truth in enumerate(truths, start=1):
         crowd = np.zeros(len(truth.classes), bool) if truth.crowd is None else truth.crowd
         for box, label, many in zip(_xywh(truth.boxes_yxyx, truth.size), truth.classes, crowd, strict=True):
