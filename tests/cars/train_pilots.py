@@ -54,7 +54,8 @@ def dataset(pilot, frames):
     for name, (_, size) in wanted.items():
         one_hot = np.eye(size, dtype=np.float32)[random.integers(0, size, len(frames))]
         targets[name] = one_hot if size > 1 else random.uniform(0, 1, (len(frames), 1)).astype(np.float32)
-    return tf.data.Dataset.from_tensor_slices((inputs, targets)).batch(4).repeat()
+    both = inputs, targets if len(targets) > 1 else next(iter(targets.values()))
+    return tf.data.Dataset.from_tensor_slices(both).batch(4).repeat()
 
 
 if __name__ == "__main__":
