@@ -53,8 +53,9 @@ def train(paths: Paths, stop: Stop, say: Say = print) -> None:
             datasets = job.task.datasets(job.config, job.channels, scratch)
             say_what_was_read(datasets, say)
             refuse_oversized_batch(job.config, datasets)
-            prepare(job.config.precision, job.config.seed, say)
-            recipe = job.task.recipe(job.config, datasets)
+            device = prepare(job.config.precision, job.config.seed, say)
+            with device.arithmetic():
+                recipe = job.task.recipe(job.config, datasets)
         from trainbox.export.bundle import write_bundle
         from trainbox.training.fit import fit
 
