@@ -180,6 +180,14 @@ def finish(
 
 @contextlib.contextmanager
 def _scratch() -> Iterator[Path]:
-    """Hold a folder for what only this run needs, outside of all that the platform copies away."""
+    """Hold a folder for what only this run needs, outside of all that the platform copies away.
+
+    It is the folder for temporary files too: libraries leave some to a clean-up at exit that a killed run never sees.
+    """
+    before = tempfile.tempdir
     with tempfile.TemporaryDirectory(prefix="trainbox-", ignore_cleanup_errors=True) as folder:
-        yield Path(folder)
+        tempfile.tempdir = folder
+        try:
+            yield Path(folder)
+        finally:
+            tempfile.tempdir = before
