@@ -1,8 +1,10 @@
 """A job of the toy task, run by the real container program."""
 
+import contextlib
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from opt_ml import TRAINING_SECONDS, TrainingFolder
@@ -37,11 +39,18 @@ class ToyJob:
         return finished(self.start(**hyperparameters))
 
 
+@contextlib.contextmanager
+def ended(process: "subprocess.Popen[str]") -> Iterator["subprocess.Popen[str]"]:
+    """Hold a process; whatever happens, it is over afterwards and its pipes are closed."""
+    with process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
 def finished(process: "subprocess.Popen[str]") -> "subprocess.CompletedProcess[str]":
-    """Wait for a process, and end it whatever happens."""
-    try:
+    """Wait for a process to end by itself."""
+    with ended(process):
         out, err = process.communicate(timeout=TRAINING_SECONDS)
-    finally:
-        process.kill()
-        process.wait()
     return subprocess.CompletedProcess(process.args, process.returncode, out, err)

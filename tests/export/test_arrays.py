@@ -85,6 +85,16 @@ def test_a_mismatch_names_the_tensor_and_fills_nothing(bundle: Bundle) -> None:
     assert assign(network, wrong, only=["conv2d_1"]) == ["conv2d_1"]
 
 
+def test_donkeycar_5_3s_memory_pilot_gives_its_arrays(h5: Path, network: Any) -> None:
+    """It joins its inputs by a function of TensorFlow rather than by a layer."""
+    with h5py.File(h5, "r+") as file:
+        config = json.loads(file.attrs["model_config"])
+        joined = next(layer for layer in config["config"]["layers"] if layer["name"] == "joined")
+        joined |= {"class_name": "TFOpLambda", "config": {"name": "tf.concat", "function": "concat"}}
+        file.attrs["model_config"] = json.dumps(config)
+    assert _same(network, load_arrays(h5))
+
+
 KERNEL = "model_weights/dense_1/dense_1/kernel:0"
 
 
@@ -169,6 +179,10 @@ def _lambda_as_setting(file: h5py.File) -> None:
     _config(file, config={"name": "conv2d_1", "activation": code})
 
 
+def _function(file: h5py.File) -> None:
+    _config(file, class_name="TFOpLambda", config={"name": "conv2d_1", "function": "io.write_file"})
+
+
 def _unknown_layer(file: h5py.File) -> None:
     _config(file, class_name="Mystery")
 
@@ -198,6 +212,7 @@ def _no_list(file: h5py.File) -> None:
         (_saved_model_layer, "layer of class TFSMLayer"),
         (_lambda_inside, "layer of class Lambda"),
         (_lambda_as_setting, "layer of class __lambda__"),
+        (_function, "layer of class TFOpLambda io.write_file"),
         (_unknown_layer, "layer of class Mystery"),
         (_deep, "has no readable list of layers"),
         (_no_list, "is no Keras model"),

@@ -1,5 +1,7 @@
 import hashlib
+import importlib.util
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -136,6 +138,44 @@ def test_a_full_disk_leaves_the_previous_bundle(tmp_path: Path) -> None:
     ]  # fmt: skip
     assert Bundle.open(folder).manifest["run"] == 1
     assert _names(folder) == ["manifest.json", "model.h5"]
+
+
+ANOTHER_BACKEND = """
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[2])
+from export.conftest import deployables, small_network
+from trainbox.errors import ProofError
+from trainbox.export.bundle import Bundle, Deployable, write_bundle
+import keras
+assert keras.backend.backend() == "jax"
+network = small_network()
+bundle = write_bundle(network, deployables(), {"run": 1}, Path(sys.argv[1]))
+assert Bundle.open(bundle.folder).manifest == bundle.manifest
+runtimes = [entry["proof"]["runtime"].split()[0] for entry in bundle.manifest["models"].values()]
+assert runtimes == ["keras", "keras", "tensorflow", "ai-edge-litert", "ai-edge-litert"], runtimes
+[one] = deployables("model.h5")
+try:
+    write_bundle(network, [Deployable(one.file, one.kind, one.inputs, -1.0)], {"run": 2}, Path(sys.argv[1]))
+except ProofError as error:
+    print(error)
+"""
+
+
+def test_a_network_on_jax_is_written_by_a_process_on_tensorflow(tmp_path: Path) -> None:
+    if importlib.util.find_spec("jax") is None:
+        pytest.skip("JAX, which trains on GPUs, is not installed; test_elsewhere.py tests the other process itself.")
+    done = subprocess.run(
+        [sys.executable, "-c", ANOTHER_BACKEND, tmp_path / "model", Path(__file__).parent.parent],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env={**os.environ, "KERAS_BACKEND": "jax"},
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.startswith("model.h5 answers up to 0 away from the Keras model on keras ")
+    assert Bundle.open(tmp_path / "model").manifest["run"] == 1
 
 
 def _names(folder: Path) -> list[str]:

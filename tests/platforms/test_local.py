@@ -1,17 +1,19 @@
 """The platform local: the container program in a process, in a folder laid out as /opt/ml."""
 
+import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from opt_ml import tree_digest
+from toy_job import ended
 from trainbox.container.contract import channels, checkpoints, cluster, hyperparameters
 from trainbox.container.contract.paths import Paths
 from trainbox.errors import ChannelError, UsageError
@@ -123,20 +125,27 @@ def test_a_job_that_is_killed_is_explained(toy: Callable[..., TrainingJob], tmp_
     assert sorted(p.name for p in tmp_path.iterdir()) == ["data", "site"]
 
 
-def start(toy: Callable[..., TrainingJob], tmp_path: Path, stage: str, seconds: float) -> "subprocess.Popen[str]":
-    """Run a job in a process of its own, and return once it lingers in ``stage``."""
+@contextlib.contextmanager
+def started(
+    toy: Callable[..., TrainingJob], tmp_path: Path, stage: str, seconds: float
+) -> Iterator["subprocess.Popen[str]"]:
+    """Run a job in a process of its own, and hold it from when it lingers in ``stage``."""
     process = subprocess.Popen(
         [sys.executable, "-c", RUN, str(toy().channels["train"]), str(tmp_path / "out"), stage, str(seconds)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
-    assert process.stderr
-    for line in process.stderr:
-        if f"lingering in {stage}" in line:
-            return process
-    process.wait()
-    pytest.fail(f"ended with {process.returncode} before it lingered")
+    with ended(process):
+        assert process.stderr
+        said = []
+        for line in process.stderr:
+            said.append(line)
+            if f"lingering in {stage}" in line:
+                break
+        else:
+            pytest.fail(f"ended before it lingered: {''.join(said)}")
+        yield process
 
 
 def descendants(process: "subprocess.Popen[str]") -> list[int]:
@@ -172,16 +181,12 @@ needs_proc = pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="lo
 def test_the_child_ends_when_we_are_ended(
     toy: Callable[..., TrainingJob], tmp_path: Path, number: signal.Signals
 ) -> None:
-    process = start(toy, tmp_path, "reading", 300)
-    try:
+    with started(toy, tmp_path, "reading", 300) as process:
         children = descendants(process)
         assert children
         process.send_signal(number)
         out, err = process.communicate(timeout=60)
         wait_until_gone(children, seconds=30)
-    finally:
-        process.kill()
-        process.wait()
     assert not (tmp_path / "out").exists()
     if number == signal.SIGKILL:
         return
@@ -194,13 +199,9 @@ def test_the_child_ends_when_we_are_ended(
 @needs_proc
 @pytest.mark.slow
 def test_told_to_stop_late_it_still_brings_the_bundle(toy: Callable[..., TrainingJob], tmp_path: Path) -> None:
-    process = start(toy, tmp_path, "deployables", 2)
-    try:
+    with started(toy, tmp_path, "deployables", 2) as process:
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=120)
-    finally:
-        process.kill()
-        process.wait()
     assert process.returncode == 0, err
     assert json.loads((tmp_path / "out/manifest.json").read_text())["models"]
 
@@ -208,16 +209,12 @@ def test_told_to_stop_late_it_still_brings_the_bundle(toy: Callable[..., Trainin
 @needs_proc
 @pytest.mark.slow
 def test_a_second_ctrl_c_ends_it_at_once(toy: Callable[..., TrainingJob], tmp_path: Path) -> None:
-    process = start(toy, tmp_path, "deployables", 300)
-    try:
+    with started(toy, tmp_path, "deployables", 300) as process:
         children = descendants(process)
         for _ in range(2):
             process.send_signal(signal.SIGINT)
             time.sleep(1)
         process.communicate(timeout=30)
         wait_until_gone(children, seconds=5)
-    finally:
-        process.kill()
-        process.wait()
     assert process.returncode == 1
     assert not (tmp_path / "out").exists()

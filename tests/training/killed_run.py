@@ -48,7 +48,7 @@ def dying_at(stage: str, times: int):
 
 
 if __name__ == "__main__":
-    folder, out, steps, stage = [*sys.argv[1:], "0", ""][:4]
+    folder, out, steps, stage = (*sys.argv[1:], *("0", "")[len(sys.argv) - 3 :])
     name, _, times = stage.partition(":")
     made = recipe(train=320, validation=64)
     options = {"on_stage": dying_at(name, int(times))} if name else {}

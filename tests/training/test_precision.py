@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from small import StopAfter, config, recipe
 
+from trainbox.training.device import Device
 from trainbox.training.fit import fit
 from trainbox.training.precision import has_native_bfloat16, policy_for
 
@@ -35,11 +36,10 @@ def test_auto_takes_bfloat16_only_where_it_is_native():
 def test_bfloat16_loses_nothing_on_validation():
     losses = {}
     for policy in ("float32", "mixed_bfloat16"):
-        keras.config.set_dtype_policy(policy)
-        try:
+        with Device("cpu", "tensorflow", "", policy).arithmetic():
             made = recipe(train=256, validation=128)
-        finally:
-            keras.config.set_dtype_policy("float32")
+        assert keras.config.dtype_policy().name == "float32"
+        assert made.model.layers[1].compute_dtype == policy.removeprefix("mixed_")
         history = fit(made, config(epochs=8), checkpoints=None, logs=None, stop=StopAfter(), say=lambda line: None)
         losses[policy] = min(epoch["val_loss"] for epoch in history.epochs)
         assert {str(weight.dtype) for weight in made.model.weights} == {"float32"}

@@ -24,8 +24,11 @@ def main() -> None:
         # Names that are not UTF-8 are shown escaped; a line is in the log as soon as it is said.
         stream.reconfigure(errors="backslashreplace", line_buffering=True)  # type: ignore[union-attr]
     status = run(sys.argv[1:], stop)
-    stop.ignore()
-    sys.exit(status)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Not sys.exit: where training was cut off, TensorFlow's input threads wait for an interpreter that waits for them,
+    # and a signal that comes while Python takes itself apart would replace the exit status.
+    os._exit(status)
 
 
 def run(arguments: Sequence[str], stop: Stop, environment: Mapping[str, str] = os.environ) -> int:

@@ -39,11 +39,6 @@ class Stop:
             threading.Thread(target=self._watch_stdin, name="parent", daemon=True).start()
         return self
 
-    def ignore(self) -> None:
-        """Hear no signal any more: the exit status is settled, and Python's own end would not survive one."""
-        for number in SIGNALS:
-            signal.signal(number, signal.SIG_IGN)
-
     @contextlib.contextmanager
     def at_once(self) -> Iterator[None]:
         """Within this block a wish to stop raises Interrupted at once, also one that came before."""

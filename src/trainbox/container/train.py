@@ -53,8 +53,9 @@ def train(paths: Paths, stop: Stop, say: Say = print) -> None:
             datasets = job.task.datasets(job.config, job.channels, scratch)
             say_what_was_read(datasets, say)
             refuse_oversized_batch(job.config, datasets)
-            prepare(job.config.precision, job.config.seed, say)
-            recipe = job.task.recipe(job.config, datasets)
+            device = prepare(job.config.precision, job.config.seed, say)
+            with device.arithmetic():
+                recipe = job.task.recipe(job.config, datasets)
         from trainbox.export.bundle import write_bundle
         from trainbox.training.fit import fit
 
@@ -179,6 +180,14 @@ def finish(
 
 @contextlib.contextmanager
 def _scratch() -> Iterator[Path]:
-    """Hold a folder for what only this run needs, outside of all that the platform copies away."""
+    """Hold a folder for what only this run needs, outside of all that the platform copies away.
+
+    It is the folder for temporary files too: libraries leave some to a clean-up at exit that a killed run never sees.
+    """
+    before = tempfile.tempdir
     with tempfile.TemporaryDirectory(prefix="trainbox-", ignore_cleanup_errors=True) as folder:
-        yield Path(folder)
+        tempfile.tempdir = folder
+        try:
+            yield Path(folder)
+        finally:
+            tempfile.tempdir = before

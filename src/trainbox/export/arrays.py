@@ -34,7 +34,8 @@ _LAYER_KEYS = frozenset({"backward_layer", "cell", "forward_layer", "layer", "la
 _CODE = frozenset({"Lambda", "TFSMLayer", "__lambda__", "function"})
 
 # Layers whose meaning their arrays and settings give completely. Lambda, TFSMLayer and whatever is not built into
-# Keras can carry code, and a file that has them is none of ours or Donkeycar's.
+# Keras can carry code, and a file that has them is none of ours or Donkeycar's. Donkeycar 5.3's memory pilot joins its
+# inputs by TensorFlow's own concat.
 # fmt: off
 ALLOWED_LAYERS = frozenset(
     {
@@ -43,7 +44,7 @@ ALLOWED_LAYERS = frozenset(
         "Flatten", "Functional", "GRU", "GlobalAveragePooling2D", "GlobalMaxPooling2D", "InputLayer", "LSTM",
         "LayerNormalization", "LeakyReLU", "MaxPooling2D", "MaxPooling3D", "Maximum", "Model", "Multiply", "PReLU",
         "Permute", "ReLU", "Rescaling", "Reshape", "SeparableConv2D", "Sequential", "Softmax", "SpatialDropout2D",
-        "Subtract", "TimeDistributed", "UpSampling2D", "ZeroPadding2D",
+        "Subtract", "TFOpLambda concat", "TimeDistributed", "UpSampling2D", "ZeroPadding2D",
     }
 )
 # fmt: on
@@ -167,7 +168,9 @@ def _classes(value: Any, key: str) -> Iterator[str]:
             yield from _classes(item, key)
     if isinstance(value, dict):
         name = value.get("class_name")
-        if name is not None and (key in _LAYER_KEYS or "inbound_nodes" in value or name in _CODE):
+        if name == "TFOpLambda":  # one of TensorFlow's own functions, by its name
+            yield f"TFOpLambda {value['config']['function']}"
+        elif name is not None and (key in _LAYER_KEYS or "inbound_nodes" in value or name in _CODE):
             yield str(name)
         for inner_key, inner in value.items():
             yield from _classes(inner, inner_key)

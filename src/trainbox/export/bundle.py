@@ -107,21 +107,38 @@ def write_bundle(
     and sha256 of every file). Raise ProofError where a file does not load or answers differently, ExportError where
     one cannot be written; ``folder`` is then as it was before.
     """
-    from trainbox.export import keras_native, runtimes
+    from trainbox.export import keras_native
 
     copy = keras_native.float32_copy(network)
     with staged(folder) as incoming:
-        models = {}
-        for deployable in deployables:
-            _write_one(copy, deployable, incoming / deployable.file)
-            models[deployable.file] = runtimes.prove(copy, deployable, incoming / deployable.file)
-        document = {**manifest, "format": FORMAT, "models": models}
+        document = {**manifest, "format": FORMAT, "models": _write_and_prove(copy, deployables, incoming)}
         for name, content in (extra(incoming, document) if callable(extra) else extra or {}).items():
             _write_extra(incoming, name, content)
         document["files"] = _digests(incoming)
         document = _plain(document)
         seal(incoming, json.dumps(document, indent=2, allow_nan=False) + "\n")
     return Bundle(folder, document)
+
+
+def _write_and_prove(network: "keras.Model", deployables: Sequence[Deployable], folder: Path) -> dict[str, Any]:
+    import keras
+
+    if keras.backend.backend() == "tensorflow":
+        return write_and_prove_here(network, deployables, folder)
+    from trainbox.export.elsewhere import write_and_prove
+
+    return write_and_prove(network, deployables, folder)
+
+
+def write_and_prove_here(network: "keras.Model", deployables: Sequence[Deployable], folder: Path) -> dict[str, Any]:
+    """Write each file into ``folder`` and prove it, in this process; return what the manifest says of each."""
+    from trainbox.export import runtimes
+
+    models = {}
+    for deployable in deployables:
+        _write_one(network, deployable, folder / deployable.file)
+        models[deployable.file] = runtimes.prove(network, deployable, folder / deployable.file)
+    return models
 
 
 def _write_one(network: "keras.Model", deployable: Deployable, path: Path) -> None:

@@ -3,12 +3,13 @@
 Keras reads its backend once, when it is first imported: ``prepare`` comes before that.
 """
 
+import contextlib
 import importlib.util
 import math
 import os
 import sys
-from collections.abc import Callable, MutableMapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, MutableMapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from trainbox.training.precision import has_native_bfloat16, policy_for
@@ -19,15 +20,30 @@ _CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
 @dataclass(frozen=True)
 class Device:
-    """What computes, with which of Keras' backends; ``reason`` is a sentence that says so and why."""
+    """What computes, with which of Keras' backends and dtype policies; ``reason`` says what was chosen and why."""
 
     kind: str
     backend: str
     reason: str
+    policy: str = "float32"
+
+    @contextlib.contextmanager
+    def arithmetic(self) -> Iterator[None]:
+        """Let layers made within this block compute in the chosen policy; what is deployed is made outside of it."""
+        import keras
+
+        before = keras.config.dtype_policy()
+        keras.config.set_dtype_policy(self.policy)
+        try:
+            yield
+        finally:
+            keras.config.set_dtype_policy(before)
 
 
 def prepare(precision: str, seed: int, say: Callable[[str], None]) -> Device:
     """Choose device, threads and arithmetic, seed everything, and say so; call before Keras is first imported.
+
+    Build the recipe within ``arithmetic()`` of what is returned: layers take up their arithmetic when made.
 
     ``precision`` is "auto", "float32" or "bfloat16". The recipe is to be built after this, for its first weights come
     from the seed. Where Keras is imported already its backend stays as it is.
@@ -39,9 +55,8 @@ def prepare(precision: str, seed: int, say: Callable[[str], None]) -> Device:
 
     policy, reason = policy_for(precision, has_native_bfloat16(device.kind))
     say(reason)
-    keras.config.set_dtype_policy(policy)
     keras.utils.set_random_seed(seed)
-    return device
+    return replace(device, policy=policy)
 
 
 def choose(environment: MutableMapping[str, str], sees_gpu: Callable[[], bool | None], has_gpu: bool) -> Device:

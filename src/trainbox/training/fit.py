@@ -12,6 +12,7 @@ from trainbox.errors import TrainingFailed
 from trainbox.training.averaging import AveragingAdam
 from trainbox.training.checkpoint import CheckpointFolder, ignore_stage
 from trainbox.training.config import TrainingConfig
+from trainbox.training.memory import reused_memory
 from trainbox.training.progress import open_display
 from trainbox.training.recipe import Recipe
 from trainbox.training.run import Interrupted, Run, StopRequested
@@ -66,7 +67,8 @@ def fit(
     resumed_from = _resume(run, say)
     try:
         if run.progress.stopped is None:
-            _train(run, validation, logs)
+            with reused_memory():
+                _train(run, validation, logs)
         stopped = run.progress.stopped or "epochs"
     except Interrupted:
         stopped = "interrupted"

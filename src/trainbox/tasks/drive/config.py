@@ -60,7 +60,9 @@ class DriveConfig(TrainingConfig):
         AUGMENTATIONS, description="Random changes of training images; true means all of them, false none."
     )
     balance: bool = Field(False, description="Weigh records so that rare steering angles count more.")
-    dropout: bool = Field(True, description="Train with the dropout the car's networks have; false is faster.")
+    dropout: bool = Field(
+        False, description="Train with the dropout the car's networks have; slower, and slower to fit."
+    )
     transfer: str | None = Field(
         None, description="CHANNEL or CHANNEL/FILE holding a bundle, .keras or .h5 whose arrays training starts from."
     )
