@@ -32,6 +32,7 @@ def test_its_refusals_are_raised_here(network: Any, tmp_path: Path) -> None:
         elsewhere.write_and_prove(float32_copy(network), [strict], tmp_path)
 
 
+@pytest.mark.slow
 def test_its_failures_are_errors_here(network: Any, tmp_path: Path) -> None:
     no_folder = tmp_path / "none"
     with pytest.raises(ExportError, match="No such file or directory"):
