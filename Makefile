@@ -20,7 +20,12 @@ $(VENV)/.ready: requirements/dev.txt pyproject.toml
 
 demo: setup ## Write a synthetic tub, train a pilot on it, prove it, say the scores.
 	$(BIN)/python -m trainbox demo drive $(DEMO)/tub
-	$(BIN)/python -m trainbox train drive $(DEMO)/tub -p epochs=12 --out $(DEMO)/pilot --overwrite
+	$(BIN)/python -m trainbox train drive $(DEMO)/tub -p epochs=8 -p batch_size=64 --out $(DEMO)/pilot --overwrite
+	@echo
+	@echo "Next: open $(DEMO)/pilot/report.html to see what it learnt, then train on a tub of yours:"
+	@echo "  $(BIN)/trainbox check YOUR_TUB.zip"
+	@echo "  $(BIN)/trainbox train drive YOUR_TUB.zip --out my-pilot"
+	@echo "and put my-pilot/model.tflite on the car: python manage.py drive --model model.tflite --type tflite_linear"
 
 test: setup ## Run the tests: under 12 minutes on 2 cores.
 	$(BIN)/python -m pytest
