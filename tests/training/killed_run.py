@@ -52,6 +52,6 @@ if __name__ == "__main__":
     name, _, times = stage.partition(":")
     made = recipe(train=320, validation=64)
     options = {"on_stage": dying_at(name, int(times))} if name else {}
-    settings = config(epochs=4, checkpoint_seconds=0.02)
+    settings = config(epochs=16, patience=16, checkpoint_seconds=0.02)
     fit(made, settings, checkpoints=Path(folder), logs=None, stop=Life(int(steps)), say=print, **options)
     np.savez(out, *weights(made))

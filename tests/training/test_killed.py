@@ -10,13 +10,10 @@ import numpy as np
 import pytest
 
 PROGRAM = Path(__file__).with_name("killed_run.py")
-STEPS = 4 * 20
-# Each stage of both files, in checkpoints within an epoch and at its end, and once while old ones are removed.
-STAGES = [
-    f"{kind} {stage}:{times}"
-    for kind, times in (("npz", 2), ("json", 3))
-    for stage in ("opened", "piece written", "synced", "renamed", "settled")
-] + ["json pruned:1", "npz pruned:2"]
+# Each stage of both files, and of removing old ones once there are some.
+WRITING = ("opened", "piece written", "synced", "renamed", "settled")
+STAGES = [f"{kind} {stage}" for kind in ("npz", "json") for stage in WRITING]
+STAGES += ["json pruned", "npz pruned"]
 
 
 def run(folder: Path, out: Path, *how: str) -> int:
@@ -43,21 +40,20 @@ def assert_bit_equal(one: list[np.ndarray], other: list[np.ndarray]) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [1, 2])
-def test_killed_at_five_random_steps_it_ends_bit_equal(seed: int, undisturbed, tmp_path: Path):
-    draw = random.Random(seed)
+def test_killed_at_five_random_steps_it_ends_bit_equal(undisturbed, tmp_path: Path):
+    draw = random.Random(1)
     checkpoints, out = tmp_path / "checkpoints", tmp_path / "weights.npz"
     for _ in range(5):
-        assert run(checkpoints, out, str(draw.randint(3, STEPS // 4))) == -signal.SIGKILL
+        assert run(checkpoints, out, str(draw.randint(3, 60))) == -signal.SIGKILL
         assert not out.exists()
     assert run(checkpoints, out) == 0
     assert_bit_equal(loaded(out), undisturbed)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("stage", STAGES)
-def test_killed_while_a_checkpoint_is_written_it_ends_bit_equal(stage: str, undisturbed, tmp_path: Path):
+def test_killed_at_every_stage_of_writing_a_checkpoint_it_ends_bit_equal(undisturbed, tmp_path: Path):
     checkpoints, out = tmp_path / "checkpoints", tmp_path / "weights.npz"
-    assert run(checkpoints, out, "0", stage) == -signal.SIGKILL
+    for stage in STAGES:
+        assert run(checkpoints, out, "0", f"{stage}:1") == -signal.SIGKILL, stage
     assert run(checkpoints, out) == 0
     assert_bit_equal(loaded(out), undisturbed)
