@@ -1,0 +1,202 @@
+"""Score model files on examples: every file finds what it finds in every picture, and is judged alike."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from trainbox.tasks.detect import metrics
+from trainbox.tasks.detect.metrics import Detections, Truth
+
+if TYPE_CHECKING:
+    import keras
+
+    from trainbox.export.detection_ending import DetectionEnding
+    from trainbox.export.runtimes import OpenModel
+    from trainbox.tasks.detect.examples import DetectExamples
+
+FLOAT_FILE, QUANTIZED_FILE = "model.tflite", "model_quantized.tflite"
+BATCH = 16
+WORST, FAULTLESS = 12, 6
+"""So many pictures with the most mistakes, and without one, are kept for the report."""
+LEAST_SHOWN_SCORE = 0.05
+FEW_PICTURES = 30
+LITTLE_MAP50 = 0.2
+TOLERATED_LOSS = 0.01
+"""Of mAP50: as much as a quantized file may lose without a warning."""
+TOLERATED_GAP = 0.005
+"""Of mAP50: as much as a float file may differ from the Keras model without a warning."""
+
+
+def open_files(files: Mapping[str, Path], network: "keras.Model | None", *, trusted: bool) -> "dict[str, OpenModel]":
+    """Open model files by name, the Keras ones in ``network``; a SavedModel only where ``trusted``.
+
+    Raise ModelFileError where one cannot be opened.
+    """
+    from trainbox.export.runtimes import kind_of, open_model
+
+    return {
+        name: open_model(path, network, trusted=trusted)
+        for name, path in files.items()
+        if trusted or kind_of(path) != "saved_model"
+    }
+
+
+def answer(model: "OpenModel", examples: "DetectExamples", ending: "DetectionEnding") -> list[Detections]:
+    """Return what a model finds in each picture, best first."""
+    return answer_all({"": model}, examples, ending)[""]
+
+
+def answer_all(
+    models: "Mapping[str, OpenModel]", examples: "DetectExamples", ending: "DetectionEnding"
+) -> dict[str, list[Detections]]:
+    """Return what each model finds in each picture; every picture is read once."""
+    found: dict[str, list[Detections]] = {name: [] for name in models}
+    for start in range(0, len(examples), BATCH):
+        inputs = examples.network_inputs(np.arange(start, min(start + BATCH, len(examples))))
+        for name, model in models.items():
+            found[name] += detections(model(inputs), ending)
+    return found
+
+
+def detections(answers: Mapping[str, np.ndarray], ending: "DetectionEnding") -> list[Detections]:
+    """Return what a model's answers to a batch say of each picture.
+
+    Takes the four outputs of a detection ending, by name, or the encodings and scores of a network without one. Boxes
+    are cut at the picture's edge, as whoever draws them cuts them.
+    """
+    if "num_detections" in answers:
+        parts = [answers[f"detection_{name}"] for name in ("boxes", "classes", "scores")]
+        counts = answers["num_detections"]
+    else:
+        from trainbox.export.detection_ending import detect
+
+        decoded = detect(answers["encodings"], answers["scores"], ending)
+        parts, counts = [decoded[name] for name in ("boxes", "classes", "scores")], decoded["count"]
+    return [
+        _of_picture(*(part[picture, : int(count)] for part in parts))
+        for picture, count in enumerate(np.asarray(counts).reshape(-1))
+    ]
+
+
+def _of_picture(boxes: np.ndarray, classes: np.ndarray, scores: np.ndarray) -> Detections:
+    boxes = np.clip(boxes, 0, 1)
+    solid = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
+    kept = np.flatnonzero(solid)[np.argsort(-scores[solid], kind="stable")]
+    return Detections(boxes[kept], classes[kept].round().astype(np.int64), scores[kept])
+
+
+def score_files(
+    files: "Mapping[str, OpenModel]", examples: "DetectExamples", labels: Sequence[str], ending: "DetectionEnding"
+) -> dict[str, Any]:
+    """Score models on examples: what the manifest holds under ``metrics``.
+
+    ``files`` by model: ``metrics.score``; ``scored_file``: the one that the rest speaks of; ``int8``: what the
+    quantized file loses against the float one; ``pictures``: some, with what is there and what was found, for the
+    report; ``warnings``: sentences.
+    """
+    truths = examples.truths()
+    found = answer_all(files, examples, ending)
+    scores = {name: metrics.score(truths, answers, labels) for name, answers in found.items()}
+    first = FLOAT_FILE if FLOAT_FILE in files else next(iter(files))
+    loss = _quantized(scores)
+    return {
+        "scored_file": first,
+        "labels": list(labels),
+        "files": scores,
+        "int8": loss,
+        "pictures": _pictures(truths, found[first], examples.names, _thresholds(scores[first], labels)),
+        "warnings": _warnings(scores, first, loss),
+    }
+
+
+def _quantized(scores: Mapping[str, Mapping[str, Any]]) -> dict[str, float] | None:
+    """Return what the quantized file scores less than the float file."""
+    if FLOAT_FILE not in scores or QUANTIZED_FILE not in scores:
+        return None
+    float_scores, quantized = scores[FLOAT_FILE], scores[QUANTIZED_FILE]
+    names = [name for name in ("mAP", "mAP50", "mAP75") if None not in (float_scores[name], quantized[name])]
+    return {f"{name}_lost": float_scores[name] - quantized[name] for name in names} or None
+
+
+def _thresholds(scores: Mapping[str, Any], labels: Sequence[str]) -> np.ndarray:
+    """Return the best score threshold of each class: float64 (classes,)."""
+    best = [scores["threshold"][label] for label in labels]
+    return np.array([metrics.CONFUSION_SCORE if one is None else one["threshold"] for one in best])
+
+
+def _pictures(
+    truths: Sequence[Truth], found: Sequence[Detections], names: Sequence[str], thresholds: np.ndarray
+) -> list[dict[str, Any]]:
+    """Return the pictures with the most mistakes, worst first, and some that hold most without a mistake."""
+    seen = [_seen(truth, metrics.surest(answer, thresholds)) for truth, answer in zip(truths, found, strict=True)]
+    by_mistakes = sorted(range(len(seen)), key=lambda place: (-seen[place]["mistakes"], -seen[place]["doubt"]))
+    worst = [place for place in by_mistakes if seen[place]["mistakes"]][:WORST]
+    faultless = sorted(
+        (place for place in by_mistakes if not seen[place]["mistakes"] and len(truths[place].classes)),
+        key=lambda place: -len(truths[place].classes),
+    )[:FAULTLESS]
+    return [{"place": place, "name": names[place], **seen[place]} for place in worst + faultless]
+
+
+def _seen(truth: Truth, answer: Detections) -> dict[str, Any]:
+    """Return what a picture holds and what was found in it, and how many mistakes that is."""
+    pairs = metrics.pair(truth, answer)
+    crowd = np.zeros(len(truth.classes), bool) if truth.crowd is None else truth.crowd
+    missed = sorted(set(np.flatnonzero(~crowd).tolist()) - set(pairs.tolist()))
+    return {
+        "mistakes": int((pairs < 0).sum()) + len(missed),
+        "doubt": round(float(answer.scores[pairs < 0].sum()), 4),
+        "truth": [
+            {"box": _rounded(box), "class": int(label), "missed": place in missed}
+            for place, (box, label) in enumerate(zip(truth.boxes_yxyx, truth.classes, strict=True))
+        ],
+        "found": [
+            {"box": _rounded(box), "class": int(label), "score": round(float(confidence), 4), "right": bool(index >= 0)}
+            for box, label, confidence, index in zip(
+                answer.boxes_yxyx, answer.classes, answer.scores, pairs, strict=True
+            )
+        ],
+    }
+
+
+def _rounded(box: np.ndarray) -> list[float]:
+    return [round(float(edge), 4) for edge in box]
+
+
+def _warnings(scores: Mapping[str, Mapping[str, Any]], first: str, loss: Mapping[str, float] | None) -> list[str]:
+    """Say in sentences what whoever relies on these scores must know."""
+    said, mine = [], scores[first]
+    if mine["mAP50"] is None:
+        return ["The pictures scored hold no box: nothing is known of how well anything is found."]
+    if mine["mAP50"] < LITTLE_MAP50:
+        said.append(
+            f"It finds little (mAP50 {mine['mAP50']:.2f}). Train for longer, give more pictures, or start from a "
+            "checkpoint in the channel checkpoint."
+        )
+    if mine["pictures"] < FEW_PICTURES:
+        said.append(f"Scores of {mine['pictures']} pictures are rough: validate on {FEW_PICTURES} or more.")
+    said += _warnings_of_classes(mine["by_class"])
+    if loss is not None and loss.get("mAP50_lost", 0) > TOLERATED_LOSS:
+        said.append(f"{QUANTIZED_FILE} loses {100 * loss['mAP50_lost']:.1f} points of mAP50 against {FLOAT_FILE}.")
+    for name, other in scores.items():
+        if name not in (first, QUANTIZED_FILE) and abs(other["mAP50"] - mine["mAP50"]) > TOLERATED_GAP:
+            said.append(f"{name} scores mAP50 {other['mAP50']:.3f}, {first} {mine['mAP50']:.3f}: they should be equal.")
+    return said
+
+
+def _warnings_of_classes(by_class: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    absent = [label for label, one in by_class.items() if one["AP50"] is None]
+    lost = [label for label, one in by_class.items() if one["AP50"] == 0]
+    said = []
+    if absent:
+        said.append(f"No picture scored holds {_listed(absent)}: nothing is known of how well it is found.")
+    if lost:
+        said.append(f"Never found: {_listed(lost)}. Give more pictures of it.")
+    return said
+
+
+def _listed(labels: Sequence[str], most: int = 5) -> str:
+    shown = ", ".join(f"'{label}'" for label in labels[:most])
+    return shown if len(labels) <= most else f"{shown} and {len(labels) - most} more"
