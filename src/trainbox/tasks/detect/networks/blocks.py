@@ -14,30 +14,42 @@ MOMENTUM = 0.9997
 
 @dataclass(frozen=True)
 class Blocks:
-    """What all convolutions of one network share: weight decay, and whether batch norm learns."""
+    """What all convolutions of one network share: weight decay, batch norm or a bias in its place, and padding."""
 
     weight_decay: float = 4e-5
     momentum: float = MOMENTUM
+    batch_norm: bool = True
+    explicit_padding: bool = False
 
     def regularizer(self) -> keras.Regularizer | None:
         """Return the L2 penalty; TensorFlow 1 halves the square, Keras does not."""
         return keras.regularizers.L2(self.weight_decay / 2) if self.weight_decay else None
 
     def normalise(self, x: keras.KerasTensor, name: str, activate: bool = True) -> keras.KerasTensor:
-        """Apply batch norm, and relu6 where asked."""
-        x = keras.layers.BatchNormalization(epsilon=EPSILON, momentum=self.momentum, name=f"{name}.BatchNorm")(x)
+        """Apply batch norm, unless it is folded into the convolution, and relu6 where asked."""
+        if self.batch_norm:
+            x = keras.layers.BatchNormalization(epsilon=EPSILON, momentum=self.momentum, name=f"{name}.BatchNorm")(x)
         return keras.layers.ReLU(6.0, name=f"{name}.Relu6")(x) if activate else x
+
+    def pad(self, x: keras.KerasTensor, kernel: int, stride: int, name: str) -> tuple[keras.KerasTensor, str]:
+        """Return the convolution's input and its padding: TensorFlow's own adds more zeros behind than before."""
+        if not self.explicit_padding or stride == 1 or kernel == 1:
+            return x, "same"
+        before = (kernel - 1) // 2
+        sides = (before, kernel - 1 - before)
+        return keras.layers.ZeroPadding2D((sides, sides), name=f"{name}.padding")(x), "valid"
 
     def conv(
         self, x: keras.KerasTensor, filters: int, kernel: int, stride: int, name: str, activate: bool = True
     ) -> keras.KerasTensor:
-        """Convolve without bias, then batch norm."""
+        """Convolve, then batch norm."""
+        x, padding = self.pad(x, kernel, stride, name)
         x = keras.layers.Conv2D(
             filters,
             kernel,
             stride,
-            padding="same",
-            use_bias=False,
+            padding=padding,
+            use_bias=not self.batch_norm,
             kernel_initializer=keras.initializers.TruncatedNormal(stddev=0.03),
             kernel_regularizer=self.regularizer(),
             name=name,
@@ -45,12 +57,13 @@ class Blocks:
         return self.normalise(x, name, activate)
 
     def depthwise(self, x: keras.KerasTensor, kernel: int, stride: int, name: str) -> keras.KerasTensor:
-        """Convolve each channel by itself without bias, then batch norm and relu6."""
+        """Convolve each channel by itself, then batch norm and relu6."""
+        x, padding = self.pad(x, kernel, stride, name)
         x = keras.layers.DepthwiseConv2D(
             kernel,
             stride,
-            padding="same",
-            use_bias=False,
+            padding=padding,
+            use_bias=not self.batch_norm,
             depthwise_initializer=keras.initializers.TruncatedNormal(stddev=0.03),
             name=name,
         )(x)

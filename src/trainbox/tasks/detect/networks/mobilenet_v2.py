@@ -39,7 +39,7 @@ def backbone(
     """Return the two feature maps that SSD reads: strides 16 and 32."""
 
     def depth(filters: int) -> int:
-        return divisible_by_8(filters * depth_multiplier, min(min_depth, 8))
+        return divisible_by_8(filters * depth_multiplier, min_depth)
 
     x = blocks.conv(image, depth(32), 3, 2, f"{SCOPE}.Conv")
     tapped, number = [], 0

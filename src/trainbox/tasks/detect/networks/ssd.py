@@ -1,6 +1,6 @@
 """SSD: a backbone, extra feature maps, and two predictors at each of them."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import keras
@@ -22,7 +22,11 @@ EXTRA_SCOPES = {
 
 @dataclass(frozen=True)
 class SsdSpec:
-    """What decides the shape of an SSD network."""
+    """What decides the shape of an SSD network.
+
+    Without ``batch_norm`` convolutions have a bias in its place: the network that ``folding.fold`` makes.
+    ``explicit_padding`` puts as many zeros before a strided convolution as behind it.
+    """
 
     backbone: Literal["mobilenet_v1", "mobilenet_v2"] = "mobilenet_v2"
     classes: int = 1
@@ -34,6 +38,21 @@ class SsdSpec:
     predictor_kernel: int = 1
     class_bias: float = 0.0
     anchors: AnchorSpec = field(default_factory=AnchorSpec)
+    batch_norm: bool = True
+    explicit_padding: bool = False
+
+    def at(self, size: tuple[int, int]) -> "SsdSpec":
+        """Return the same network for pictures of another size: its arrays are the same ones."""
+        (height, width), (old_height, old_width) = size, self.size
+        y, x = old_height / height, old_width / width
+        square = min(size) / min(self.size)
+        anchors = replace(
+            self.anchors,
+            base=(self.anchors.base[0] * square * y, self.anchors.base[1] * square * x),
+            strides=tuple((a * y, b * x) for a, b in self.anchors.strides),
+            offsets=tuple((a * y, b * x) for a, b in self.anchors.offsets),
+        )
+        return replace(self, size=size, anchors=anchors)
 
 
 def feature_maps(image: keras.KerasTensor, spec: SsdSpec, blocks: Blocks) -> list[keras.KerasTensor]:
@@ -80,7 +99,7 @@ def build(spec: SsdSpec, blocks: Blocks | None = None) -> keras.Model:
     Input ``image``: float32 (batch, height, width, 3), RGB scaled to -1..1. Outputs, for n anchors: ``encodings``
     float32 (batch, n, 4) in the order ty, tx, th, tw, and ``logits`` float32 (batch, n, classes + 1), background first.
     """
-    blocks = blocks or Blocks()
+    blocks = replace(blocks or Blocks(), batch_norm=spec.batch_norm, explicit_padding=spec.explicit_padding)
     image = keras.Input((*spec.size, 3), name="image")
     encodings, logits = [], []
     for layer, x in enumerate(feature_maps(image, spec, blocks)):
