@@ -10,8 +10,10 @@ import typer
 COMMANDS: Mapping[str, str] = {
     "demo": "Write a small synthetic data set.",
     "check": "Read a data set as training would; say what is in it and what is wrong with it.",
+    "convert": "Write a data set as TFRecords.",
     "train": "Train a model on your data, and prove the files that come out.",
     "evaluate": "Score the exported files of a model on data.",
+    "predict": "Ask a finished model about pictures.",
     "export": "Write another format of a finished model, without retraining.",
 }
 """Name and summary of each command: so ``--help`` loads none of them. A test compares them with the commands' own."""

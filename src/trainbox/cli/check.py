@@ -14,7 +14,7 @@ from rich.text import Text
 from trainbox import tasks
 from trainbox.data.problems import Tally
 from trainbox.data.text import printable
-from trainbox.errors import ChannelError, DataError
+from trainbox.errors import ChannelError, DataError, UsageError
 
 EXAMPLES_SHOWN = 3
 BAR_WIDTH = 40
@@ -23,6 +23,13 @@ BAR_WIDTH = 40
 def check(
     paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Folders and archives that hold the data.")],
     task: Annotated[str, typer.Option(help="The task, where the data alone does not tell.")] = "",
+    data_format: Annotated[
+        str | None,
+        typer.Option(metavar="FORMAT", help="What to read, where the data has several."),
+    ] = None,
+    sheet: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Draw some pictures with their boxes into this PNG.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Read a data set as training would; say what is in it and what is wrong with it.
@@ -32,8 +39,10 @@ def check(
     \b
     Example: trainbox check tub.zip
     """
-    chosen = tasks.get(task) if task else _recognised(paths)
-    report = chosen.check(paths)
+    if sheet is not None and sheet.exists():
+        raise UsageError(f"{sheet} exists already. Give a new file for the sheet: nothing is overwritten.")
+    chosen = tasks.get(task) if task else recognised(paths)
+    report = chosen.check(paths, data_format=data_format, sheet=sheet)
     if as_json:
         print(json.dumps(as_dict(chosen.name, report), indent=2))
     else:
@@ -94,7 +103,7 @@ def _problems(tallies: Mapping[str, Tally]) -> Table:
     return table
 
 
-def _recognised(paths: Sequence[Path]) -> tasks.Task:
+def recognised(paths: Sequence[Path]) -> tasks.Task:
     """Return the task that the data is of, its paths named as ``trainbox train`` would name them."""
     for path in paths:
         if not path.exists():

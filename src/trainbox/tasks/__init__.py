@@ -16,6 +16,7 @@ from trainbox.training.config import TrainingConfig
 
 if TYPE_CHECKING:
     import keras
+    import numpy as np
 
     from trainbox.export.bundle import Bundle, Deployable
     from trainbox.training.fit import History
@@ -57,6 +58,19 @@ class Datasets:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
+class Predictor(Protocol):
+    """A finished model that answers pictures, one after the other."""
+
+    def predict(self, content: bytes) -> Mapping[str, Any]:
+        """Return the answer to an image file's bytes, ready for JSON; raise UnreadableImage."""
+
+    def say(self, answer: Mapping[str, Any]) -> str:
+        """Return an answer in words, on one line."""
+
+    def draw(self, content: bytes, answer: Mapping[str, Any]) -> "np.ndarray":
+        """Return the picture with the answer drawn on it: uint8 RGB, shape (height, width, 3)."""
+
+
 class Task(Protocol):
     """One kind of model that Trainbox trains."""
 
@@ -70,8 +84,18 @@ class Task(Protocol):
     def write_demo(self, folder: Path, seed: int, size: int | None) -> str:
         """Write a synthetic data set below ``folder``; return one line saying what it holds."""
 
-    def check(self, paths: Sequence[Path]) -> CheckReport:
-        """Read the data as training would; raise DataError where it is refused as a whole."""
+    def check(self, paths: Sequence[Path], *, data_format: str | None = None, sheet: Path | None = None) -> CheckReport:
+        """Read the data as training would; raise DataError where it is refused as a whole.
+
+        ``data_format`` names what to read where the data has several formats; ``sheet`` is a PNG file for a contact
+        sheet of the data. Raise UsageError for either where the task has no such thing.
+        """
+
+    def convert(self, paths: Sequence[Path], folder: Path, problems: Problems, data_format: str | None) -> str:
+        """Write the data as TFRecords into the new or empty ``folder``; return one line saying what it wrote.
+
+        Raise DataError for data that cannot be read, UsageError where the task has no TFRecords.
+        """
 
     def datasets(self, config: Any, channels: Mapping[str, Path], scratch: Path) -> Datasets:
         """Read, filter, split and cache the channels' data; raise ChannelError or DataError."""
@@ -96,6 +120,13 @@ class Task(Protocol):
 
     def summary_lines(self, metrics: Mapping[str, Any]) -> Sequence[str]:
         """Say the scores in a few plain sentences, warnings included."""
+
+    def predictor(self, bundle: "Bundle", threshold: float | None = None) -> Predictor:
+        """Open a bundle's model to be asked.
+
+        ``threshold`` is the least score of what it answers, the task's own where None; raise UsageError where the
+        task's answers have no scores.
+        """
 
     def report(self, bundle_folder: Path, manifest: Mapping[str, Any], datasets: Datasets, history: "History") -> str:
         """Return the bundle's report as one self-contained HTML page."""

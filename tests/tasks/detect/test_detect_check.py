@@ -7,7 +7,8 @@ import pytest
 from PIL import Image
 
 from trainbox.tasks.detect.check import check
-from trainbox.tasks.detect.contact_sheet import choose_images, draw_boxes, draw_contact_sheet
+from trainbox.tasks.detect.contact_sheet import choose_images, draw_contact_sheet
+from trainbox.tasks.detect.draw import draw_boxes
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from PIL import Image
 
 from trainbox.data.problems import Problems
 from trainbox.data.survey import survey_images
+from trainbox.errors import UsageError
 from trainbox.tasks import CheckReport, Section
 from trainbox.tasks.detect.contact_sheet import draw_contact_sheet
 from trainbox.tasks.detect.dataset import DetectionData, read_dataset
@@ -22,18 +23,25 @@ def check(
     """Read the data sets at ``paths`` and decode every image in ``workers`` processes (one a processor where None).
 
     ``sheet`` is a PNG file to write the contact sheet to. Raises DataError where there is no data set, or one that is
-    refused as a whole.
+    refused as a whole, UsageError where the sheet cannot be written.
     """
     problems = Problems()
     with tempfile.TemporaryDirectory(prefix="trainbox-") as scratch:
         data = _decodable(read_dataset(paths, problems, Path(scratch), data_format), problems, workers)
         if sheet is not None:
-            Image.fromarray(draw_contact_sheet(data)).save(sheet, format="PNG")
+            _write_sheet(data, sheet)
     counted = count_dataset(data)
     said: dict[str, Any] = {"formats": list(data.formats), **counted.as_dict()}
     if sheet is not None:
         said["contact_sheet"] = str(sheet)
     return CheckReport(len(data.images), problems, _sections(data, counted, sheet), said)
+
+
+def _write_sheet(data: DetectionData, sheet: Path) -> None:
+    try:
+        Image.fromarray(draw_contact_sheet(data)).save(sheet, format="PNG")
+    except OSError as error:
+        raise UsageError(f"The sheet {sheet} cannot be written: {error.strerror or error}. Give another.") from error
 
 
 def _decodable(data: DetectionData, problems: Problems, workers: int | None) -> DetectionData:

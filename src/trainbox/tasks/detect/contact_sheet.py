@@ -8,11 +8,8 @@ from PIL import Image, ImageDraw, ImageFont
 from trainbox.data.files import UnreadableFile
 from trainbox.data.images import decode_rgb
 from trainbox.tasks.detect.dataset import AnnotatedImage, DetectionData
+from trainbox.tasks.detect.draw import INK, PAPER, colour_of, draw_boxes
 
-# Colours that differ in hue and lightness, so that neighbours are told apart (Okabe and Ito, 2008).
-COLOURS = ((230, 159, 0), (86, 180, 233), (0, 158, 115), (240, 228, 66), (0, 114, 178), (213, 94, 0), (204, 121, 167))
-_PAPER = (255, 255, 255)
-_INK = (20, 20, 20)
 _GAP = 6
 _CAPTION = 14
 
@@ -27,7 +24,7 @@ def draw_contact_sheet(data: DetectionData, count: int = 24, columns: int = 6, t
     columns = max(1, min(columns, len(tiles)))
     rows = -(-len(tiles) // columns)
     step = (tile + _GAP, tile + _CAPTION + _GAP)
-    sheet = Image.new("RGB", (columns * step[0] + _GAP, max(rows, 1) * step[1] + _GAP), _PAPER)
+    sheet = Image.new("RGB", (columns * step[0] + _GAP, max(rows, 1) * step[1] + _GAP), PAPER)
     for place, drawn in enumerate(tiles):
         sheet.paste(drawn, (_GAP + place % columns * step[0], _GAP + place // columns * step[1]))
     return np.array(sheet)
@@ -50,25 +47,6 @@ def choose_images(data: DetectionData, count: int) -> list[int]:
     return sorted(chosen)
 
 
-def draw_boxes(
-    picture: np.ndarray, boxes_yxyx: np.ndarray, captions: Sequence[str], colours: Sequence[tuple[int, int, int]]
-) -> np.ndarray:
-    """Return a copy of ``picture`` (uint8 RGB) with boxes (fractions, yxyx, shape (n, 4)) and a caption on each."""
-    image = Image.fromarray(picture)
-    draw, font = ImageDraw.Draw(image), ImageFont.load_default(11)
-    line = max(1, round(max(image.size) / 200))
-    for (top, left, bottom, right), caption, colour in zip(boxes_yxyx.tolist(), captions, colours, strict=True):
-        place = (left * image.width, top * image.height, right * image.width - 1, bottom * image.height - 1)
-        draw.rectangle(
-            (place[0], place[1], max(place[0], place[2]), max(place[1], place[3])), outline=colour, width=line
-        )
-        if caption:
-            corner = (place[0] + line, max(0.0, place[1] - 13) if place[1] > 13 else place[1] + line)
-            draw.rectangle(draw.textbbox(corner, caption, font=font), fill=colour)
-            draw.text(corner, caption, fill=_INK if sum(colour) > 300 else _PAPER, font=font)
-    return np.array(image)
-
-
 def _spread(places: Sequence[int], count: int) -> list[int]:
     """Return up to ``count`` of ``places`` at equal distances, from the whole of them."""
     wanted = np.linspace(0, len(places) - 1, min(count, len(places)))
@@ -87,10 +65,10 @@ def _tile(data: DetectionData, image: AnnotatedImage, side: int) -> Image.Image 
     names = [data.labels[number] for number in image.classes]
     # Many boxes leave no room for words.
     captions = names if len(names) <= 12 else [""] * len(names)
-    colours = [COLOURS[number % len(COLOURS)] for number in image.classes]
+    colours = [colour_of(int(number)) for number in image.classes]
     drawn = Image.fromarray(draw_boxes(np.array(shown), image.boxes_yxyx, captions, colours))
-    tile = Image.new("RGB", (side, side + _CAPTION), _PAPER)
+    tile = Image.new("RGB", (side, side + _CAPTION), PAPER)
     tile.paste(drawn, ((side - drawn.width) // 2, side - drawn.height))
     said = f"{image.file_name} {image.split}".strip()
-    ImageDraw.Draw(tile).text((2, side + 1), said[-44:], fill=_INK, font=ImageFont.load_default(10))
+    ImageDraw.Draw(tile).text((2, side + 1), said[-44:], fill=INK, font=ImageFont.load_default(10))
     return tile

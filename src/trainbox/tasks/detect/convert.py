@@ -40,6 +40,12 @@ def convert(
         return write_tfrecords(data, folder, problems, shard_bytes)
 
 
+def said(counts: Mapping[str, int], folder: Path) -> str:
+    """Return what ``convert`` wrote, on one line."""
+    images = ", ".join(f"{count:,} {split}" for split, count in counts.items())
+    return f"Wrote images ({images}) as TFRecords with {LABEL_MAP} into {folder}."
+
+
 def write_tfrecords(
     data: DetectionData, folder: Path, problems: Problems, shard_bytes: int = SHARD_BYTES
 ) -> dict[str, int]:

@@ -60,13 +60,13 @@ def answer_all(
     return found
 
 
-def detections(answers: Mapping[str, np.ndarray], ending: "DetectionEnding") -> list[Detections]:
+def detections(answers: Mapping[str, np.ndarray], ending: "DetectionEnding | None") -> list[Detections]:
     """Return what a model's answers to a batch say of each picture.
 
-    Takes the four outputs of a detection ending, by name, or the encodings and scores of a network without one. Boxes
-    are cut at the picture's edge, as whoever draws them cuts them.
+    Takes the four outputs of a detection ending, by name, or the encodings and scores of a network without one, which
+    ``ending`` turns into detections. Boxes are cut at the picture's edge, as whoever draws them cuts them.
     """
-    if "num_detections" in answers:
+    if ending is None or "num_detections" in answers:
         parts = [answers[f"detection_{name}"] for name in ("boxes", "classes", "scores")]
         counts = answers["num_detections"]
     else:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trainbox.data.problems import Problems
+from trainbox.errors import UsageError
 from trainbox.tasks import CheckReport, Datasets
 from trainbox.tasks.drive.config import DriveConfig
 
@@ -37,11 +38,17 @@ class DriveTask:
 
         return write_tub(folder, seed, size or DEFAULT_RECORDS)
 
-    def check(self, paths: Sequence[Path]) -> CheckReport:
+    def check(self, paths: Sequence[Path], *, data_format: str | None = None, sheet: Path | None = None) -> CheckReport:
         """Read tubs as training would, every image included."""
         from trainbox.tasks.drive.check import check
 
+        if data_format is not None or sheet is not None:
+            raise UsageError("Tubs are of one format and have no boxes to draw. Leave out --data-format and --sheet.")
         return check(paths)
+
+    def convert(self, paths: Sequence[Path], folder: Path, problems: Problems, data_format: str | None) -> str:
+        """Refuse: nothing reads tubs from TFRecords."""
+        raise UsageError("Tubs are not written as TFRecords: training reads tubs as they are.")
 
     def datasets(self, config: DriveConfig, channels: Mapping[str, Path], scratch: Path) -> Datasets:
         """Read, pair, filter, decode and split what the channels hold."""
@@ -106,10 +113,12 @@ class DriveTask:
 
         return render(bundle_folder, manifest, datasets, history)
 
-    def predictor(self, bundle: "Bundle") -> "DrivePredictor":
+    def predictor(self, bundle: "Bundle", threshold: float | None = None) -> "DrivePredictor":
         """Open a bundle's pilot to be asked for commands."""
         from trainbox.tasks.drive.predict import DrivePredictor
 
+        if threshold is not None:
+            raise UsageError("A pilot's commands have no scores. Leave out --threshold.")
         return DrivePredictor(bundle)
 
 

@@ -1,5 +1,7 @@
 """Ask a finished pilot for commands, as a car would: one picture in, an angle and a throttle out."""
 
+from collections.abc import Mapping
+from math import cos, pi, sin
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +15,12 @@ from trainbox.tasks.drive.scoring import FLOAT_FILE
 
 if TYPE_CHECKING:
     from trainbox.export.bundle import Bundle
+
+LEAST_WIDTH_DRAWN = 480
+"""Pictures of cars are small: narrower ones are enlarged before anything is drawn on them."""
+NEEDLE_LENGTH = 0.45
+NEEDLE_AT_FULL_LOCK = pi / 4
+NEEDLE, PAPER = (232, 101, 10), (255, 255, 255)
 
 
 def config_of(bundle: "Bundle") -> DriveConfig:
@@ -46,3 +54,25 @@ class DrivePredictor:
             [self._memory[:, 2:], [[answer["angle"], answer["throttle"]]]], 1, dtype=np.float32
         )
         return answer
+
+    def say(self, answer: Mapping[str, Any]) -> str:
+        """Return the commands in words."""
+        return f"angle {answer['angle']:+.3f}, throttle {answer['throttle']:+.3f}"
+
+    def draw(self, content: bytes, answer: Mapping[str, Any]) -> np.ndarray:
+        """Return the picture with a needle that points where the wheels are told to go: uint8 (h, w, 3)."""
+        from PIL import Image, ImageDraw, ImageFont
+
+        image = Image.fromarray(decode_rgb(content)[0])
+        if image.width < LEAST_WIDTH_DRAWN:
+            image = image.resize((LEAST_WIDTH_DRAWN, round(image.height * LEAST_WIDTH_DRAWN / image.width)))
+        turn = float(np.clip(answer["angle"], -1, 1)) * NEEDLE_AT_FULL_LOCK
+        foot, length = (image.width / 2, image.height - 4.0), NEEDLE_LENGTH * image.height
+        needle = [foot, (foot[0] + length * sin(turn), foot[1] - length * cos(turn))]
+        draw, line = ImageDraw.Draw(image), max(2, image.width // 120)
+        draw.line(needle, fill=PAPER, width=2 * line)
+        draw.line(needle, fill=NEEDLE, width=line)
+        font, corner = ImageFont.load_default(max(14, image.width // 32)), (6, 6)
+        draw.rectangle(draw.textbbox(corner, self.say(answer), font=font), fill=(0, 0, 0))
+        draw.text(corner, self.say(answer), fill=PAPER, font=font)
+        return np.array(image)

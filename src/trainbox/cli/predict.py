@@ -1,0 +1,121 @@
+"""``trainbox predict``: ask a finished model about pictures."""
+
+import json
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from trainbox import tasks
+from trainbox.container import packages
+from trainbox.data.files import UnreadableFile
+from trainbox.data.text import printable
+from trainbox.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp")
+JPEG_QUALITY = 92
+
+
+def predict(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model folder, or its model.tar.gz.")],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Pictures, or folders of them.")],
+    draw: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write each picture here with the answer drawn on it.")
+    ] = None,
+    threshold: Annotated[
+        float | None, typer.Option(metavar="T", help="Least score of what is answered; the best that training found.")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace pictures that --draw wrote before.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print each answer as a line of JSON.")] = False,
+) -> None:
+    """Ask a finished model about pictures.
+
+    Each is answered by model.tflite, the file of the device. Pictures that cannot be read are said and passed over:
+    exit status 1.
+
+    \b
+    Example: trainbox predict detector street.jpg --draw seen
+    """
+    packages.require_training()
+    from trainbox.export.bundle import Bundle
+
+    pictures = find_pictures(files)
+    drawings = name_drawings(pictures, draw, overwrite) if draw else {}
+    unreadable = 0
+    with Bundle.open(model) as bundle:
+        predictor = tasks.get(str(bundle.manifest["task"])).predictor(bundle, threshold)
+        for path, answer in _answers(predictor, pictures, drawings):
+            if answer is None:
+                unreadable += 1
+            else:
+                print(json.dumps({"file": str(path), **answer}) if as_json else f"{path}: {predictor.say(answer)}")
+    if unreadable:
+        raise typer.Exit(1)
+
+
+def find_pictures(files: Sequence[Path]) -> list[Path]:
+    """Return the files, folders replaced by the pictures below them; raise DataError where one is not there."""
+    found: list[Path] = []
+    for path in files:
+        if not (path.is_file() or path.is_dir()):
+            raise DataError(f"Picture '{printable(str(path))}' does not exist, or is no file. Check its spelling.")
+        within = sorted(p for p in path.rglob("*") if p.is_file() and p.suffix.lower() in PICTURES)
+        if path.is_dir() and not within:
+            raise DataError(f"Folder '{printable(str(path))}' holds no picture ({', '.join(PICTURES)}).")
+        found += within if path.is_dir() else [path]
+    return found
+
+
+def name_drawings(pictures: Sequence[Path], folder: Path, overwrite: bool) -> dict[Path, Path]:
+    """Return where each picture is drawn to: its own name below ``folder``, numbered where several share it.
+
+    Raise UsageError where something stands there already, or where a picture would be drawn over itself.
+    """
+    named: dict[Path, Path] = {}
+    for picture in dict.fromkeys(pictures):
+        number, target = 1, folder / f"{picture.stem}.jpg"
+        while target in named.values():
+            number += 1
+            target = folder / f"{picture.stem}-{number}.jpg"
+        named[picture] = target
+    asked = {picture.resolve() for picture in pictures}
+    for target in named.values():
+        if target.resolve() in asked:
+            raise UsageError(f"{target} is one of the pictures asked about. Give another folder with --draw.")
+        if target.exists() and not overwrite:
+            raise UsageError(f"{target} exists already. Give another folder with --draw, or replace it: --overwrite.")
+    return named
+
+
+def _answers(
+    predictor: tasks.Predictor, pictures: Sequence[Path], drawings: Mapping[Path, Path]
+) -> Iterator[tuple[Path, Mapping[str, Any] | None]]:
+    """Answer each picture and draw it where that is asked for; None for one that cannot be read, which is said."""
+    for path in pictures:
+        try:
+            content = path.read_bytes()
+            answer = predictor.predict(content)
+        except (UnreadableFile, OSError) as error:
+            reason = error.reason if isinstance(error, UnreadableFile) else error.strerror
+            print(f"{printable(str(path))} cannot be read: {reason}.", file=sys.stderr)
+            yield path, None
+            continue
+        if path in drawings:
+            _write(predictor.draw(content, answer), drawings[path])
+            answer = {**answer, "drawn": str(drawings[path])}
+        yield path, answer
+
+
+def _write(picture: "np.ndarray", target: Path) -> None:
+    from PIL import Image
+
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(picture).save(target, format="JPEG", quality=JPEG_QUALITY)
+    except OSError as error:
+        raise UsageError(f"{target} cannot be written: {error.strerror or error}. Give another --draw.") from error

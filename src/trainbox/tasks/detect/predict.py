@@ -1,0 +1,92 @@
+"""Ask a finished detector what it sees, as a phone would: one picture in, boxes out."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from trainbox.data.images import decode_rgb
+from trainbox.errors import ModelFileError, UsageError
+from trainbox.tasks.detect.draw import colour_of, draw_boxes
+from trainbox.tasks.detect.metrics import CONFUSION_SCORE, Detections, surest
+from trainbox.tasks.detect.scoring import FLOAT_FILE, detections
+
+if TYPE_CHECKING:
+    from trainbox.export.bundle import Bundle
+
+INPUT = "image"
+MIDDLE = 127.5
+
+
+class DetectPredictor:
+    """A bundle's detector in LiteRT. Shows what reaches its class's best threshold, or ``threshold`` where given."""
+
+    def __init__(self, bundle: "Bundle", threshold: float | None = None) -> None:
+        from trainbox.export.runtimes import open_model
+
+        if bundle.manifest.get("task") != "detect":
+            raise ModelFileError(f"Bundle {bundle.folder} is of task '{bundle.manifest.get('task')}', not 'detect'.")
+        if threshold is not None and not 0 <= threshold <= 1:
+            raise UsageError(f"A threshold is a score from 0 to 1. Received: {threshold}.")
+        self.labels: tuple[str, ...] = tuple(bundle.manifest["labels"])
+        self.thresholds = thresholds_of(bundle.manifest) if threshold is None else np.float64(threshold)
+        height, width = bundle.manifest["models"][FLOAT_FILE]["inputs"][INPUT][1:3]
+        self.size = (int(height), int(width))
+        self._model = open_model(bundle.file(FLOAT_FILE))
+
+    def find(self, content: bytes) -> tuple[np.ndarray, Detections]:
+        """Return an image file's picture, uint8 (h, w, 3), and what is found in it; raise UnreadableImage."""
+        picture, _ = decode_rgb(content)
+        pixels, _ = decode_rgb(content, self.size)
+        found = detections(self._model({INPUT: pixels[None].astype(np.float32) / MIDDLE - 1}), None)
+        return picture, surest(found[0], self.thresholds)
+
+    def predict(self, content: bytes) -> dict[str, Any]:
+        """Return ``{"width", "height", "detections"}`` for an image file's bytes, best first; raise UnreadableImage.
+
+        Each detection has its ``label``, its ``score`` and its ``box``: ``left``, ``top``, ``right``, ``bottom`` in
+        pixels of the picture as it is shown.
+        """
+        picture, found = self.find(content)
+        height, width = picture.shape[:2]
+        answers = zip(found.boxes_yxyx.tolist(), found.classes.tolist(), found.scores.tolist(), strict=True)
+        return {
+            "width": width,
+            "height": height,
+            "detections": [
+                {"label": self.labels[label], "score": round(score, 4), "box": _in_pixels(box, height, width)}
+                for box, label, score in answers
+            ],
+        }
+
+    def say(self, answer: Mapping[str, Any]) -> str:
+        """Return what was found in words."""
+        said = [f"{one['label']} {one['score']:.2f} at {_corners(one['box'])}" for one in answer["detections"]]
+        return "; ".join(said) or "nothing found"
+
+    def draw(self, content: bytes, answer: Mapping[str, Any]) -> np.ndarray:
+        """Return the picture with its boxes, the best on top: uint8 (h, w, 3)."""
+        found = list(reversed(answer["detections"]))
+        size = np.array([answer["height"], answer["width"]] * 2)
+        boxes = np.array([[one["box"][edge] for edge in ("top", "left", "bottom", "right")] for one in found])
+        captions = [f"{one['label']} {one['score']:.2f}" for one in found]
+        colours = [colour_of(self.labels.index(one["label"])) for one in found]
+        return draw_boxes(decode_rgb(content)[0], boxes.reshape(-1, 4) / size, captions, colours)
+
+
+def thresholds_of(manifest: Mapping[str, Any]) -> np.ndarray:
+    """Return the best score threshold of each class, as training measured it: float64 (classes,)."""
+    metrics = manifest.get("metrics") or {}
+    best = metrics["files"][metrics["scored_file"]]["threshold"] if metrics else {}
+    known = [best.get(label) for label in manifest["labels"]]
+    return np.array([CONFUSION_SCORE if one is None else one["threshold"] for one in known], np.float64)
+
+
+def _in_pixels(box: list[float], height: int, width: int) -> dict[str, float]:
+    top, left, bottom, right = box
+    edges = {"left": left * width, "top": top * height, "right": right * width, "bottom": bottom * height}
+    return {name: round(value, 1) for name, value in edges.items()}
+
+
+def _corners(box: Mapping[str, float]) -> str:
+    return f"{box['left']:.0f},{box['top']:.0f} to {box['right']:.0f},{box['bottom']:.0f}"
