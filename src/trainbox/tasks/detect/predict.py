@@ -8,6 +8,7 @@ import numpy as np
 from trainbox.data.images import decode_rgb
 from trainbox.errors import ModelFileError, UsageError
 from trainbox.tasks.detect.draw import colour_of, draw_boxes
+from trainbox.tasks.detect.examples import as_fed
 from trainbox.tasks.detect.metrics import CONFUSION_SCORE, Detections, surest
 from trainbox.tasks.detect.scoring import FLOAT_FILE, detections
 
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from trainbox.export.bundle import Bundle
 
 INPUT = "image"
-MIDDLE = 127.5
 
 
 class DetectPredictor:
@@ -38,7 +38,7 @@ class DetectPredictor:
         """Return an image file's picture, uint8 (h, w, 3), and what is found in it; raise UnreadableImage."""
         picture, _ = decode_rgb(content)
         pixels, _ = decode_rgb(content, self.size)
-        found = detections(self._model({INPUT: pixels[None].astype(np.float32) / MIDDLE - 1}), None)
+        found = detections(self._model({INPUT: as_fed(pixels[None])}), None)
         return picture, surest(found[0], self.thresholds)
 
     def predict(self, content: bytes) -> dict[str, Any]:

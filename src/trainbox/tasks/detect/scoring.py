@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from trainbox.tasks.detect.examples import DetectExamples
 
 FLOAT_FILE, QUANTIZED_FILE = "model.tflite", "model_quantized.tflite"
-BATCH = 16
 WORST, FAULTLESS = 12, 6
 """So many pictures with the most mistakes, and without one, are kept for the report."""
 LEAST_SHOWN_SCORE = 0.05
@@ -53,8 +52,8 @@ def answer_all(
 ) -> dict[str, list[Detections]]:
     """Return what each model finds in each picture; every picture is read once."""
     found: dict[str, list[Detections]] = {name: [] for name in models}
-    for start in range(0, len(examples), BATCH):
-        inputs = examples.network_inputs(np.arange(start, min(start + BATCH, len(examples))))
+    for places in examples.batches():
+        inputs = examples.network_inputs(places)
         for name, model in models.items():
             found[name] += detections(model(inputs), ending)
     return found
@@ -66,17 +65,14 @@ def detections(answers: Mapping[str, np.ndarray], ending: "DetectionEnding | Non
     Takes the four outputs of a detection ending, by name, or the encodings and scores of a network without one, which
     ``ending`` turns into detections. Boxes are cut at the picture's edge, as whoever draws them cuts them.
     """
-    if ending is None or "num_detections" in answers:
-        parts = [answers[f"detection_{name}"] for name in ("boxes", "classes", "scores")]
-        counts = answers["num_detections"]
-    else:
+    if ending is not None and "num_detections" not in answers:
         from trainbox.export.detection_ending import detect
 
-        decoded = detect(answers["encodings"], answers["scores"], ending)
-        parts, counts = [decoded[name] for name in ("boxes", "classes", "scores")], decoded["count"]
+        answers = detect(answers["encodings"], answers["scores"], ending)
+    parts = [answers[f"detection_{name}"] for name in ("boxes", "classes", "scores")]
     return [
         _of_picture(*(part[picture, : int(count)] for part in parts))
-        for picture, count in enumerate(np.asarray(counts).reshape(-1))
+        for picture, count in enumerate(answers["num_detections"].reshape(-1))
     ]
 
 
@@ -100,13 +96,13 @@ def score_files(
     found = answer_all(files, examples, ending)
     scores = {name: metrics.score(truths, answers, labels) for name, answers in found.items()}
     first = FLOAT_FILE if FLOAT_FILE in files else next(iter(files))
-    loss = _quantized(scores)
+    loss, names = _quantized(scores), [image.file_name for image in examples.images]
     return {
         "scored_file": first,
         "labels": list(labels),
         "files": scores,
         "int8": loss,
-        "pictures": _pictures(truths, found[first], examples.names, _thresholds(scores[first], labels)),
+        "pictures": _pictures(truths, found[first], names, _thresholds(scores[first], labels)),
         "warnings": _warnings(scores, first, loss),
     }
 
