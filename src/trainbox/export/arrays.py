@@ -5,6 +5,7 @@ Here a network of our own making is filled with the arrays that the file holds f
 """
 
 import json
+import math
 import re
 import zipfile
 from collections import Counter
@@ -25,6 +26,8 @@ Arrays = dict[str, tuple[np.ndarray, ...]]
 """A layer's arrays by its name, in the layer's order (a convolution: kernel, bias)."""
 
 ArraysOf = Mapping[str, tuple[np.ndarray, ...]]
+
+_OPTIMIZER = re.compile(r"\.OPTIMIZER_SLOT/|/(Momentum|RMSProp|Adam)(_\d+)?$|^optimizer/")
 
 LARGEST_CONFIG = 16 << 20
 LARGEST_FILE = 1 << 30
@@ -70,6 +73,32 @@ def load_arrays(path: Path) -> Arrays:
     if start.startswith(b"PK\x03\x04"):
         return _keras_arrays(path)
     raise ModelFileError(f"Model file {path} is neither HDF5 nor a zip. Give a bundle, a .keras or an .h5 file.")
+
+
+def load_checkpoint(prefix: Path) -> dict[str, np.ndarray]:
+    """Return the tensors of a TensorFlow 1 or 2 checkpoint by their names there, float32, the optimizer's left out.
+
+    ``prefix`` is the path without ".index". TensorFlow reads it as a table of arrays; no graph is touched. Raise
+    ModelFileError where it is damaged, incomplete or larger than 1 GiB.
+    """
+    import tensorflow as tf
+
+    try:
+        reader = tf.train.load_checkpoint(str(prefix))
+        types, shapes = reader.get_variable_to_dtype_map(), reader.get_variable_to_shape_map()
+        wanted = [name for name in shapes if types[name].is_floating and not _OPTIMIZER.search(name)]
+        size = sum(math.prod(shapes[name]) * types[name].size for name in wanted)
+        if size > LARGEST_FILE:
+            raise ModelFileError(f"Checkpoint {prefix.name} announces {size} bytes. At most {LARGEST_FILE} are read.")
+        return {name: np.asarray(reader.get_tensor(name), np.float32) for name in sorted(wanted)}
+    except (tf.errors.OpError, ValueError, RuntimeError, OSError) as error:
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise ModelFileError(f"Checkpoint {prefix.name} is damaged or incomplete: {reason}. Copy it again.") from error
+
+
+def checkpoint_index(prefix: Path) -> Path:
+    """Return the file that stands for a TensorFlow checkpoint: it is given by what its files' names start with."""
+    return prefix.with_name(f"{prefix.name}.index")
 
 
 def assign(network: "keras.Model", arrays: ArraysOf, only: Collection[str] | None = None) -> list[str]:
@@ -181,6 +210,8 @@ def _h5_arrays(content: bytes, label: str) -> Arrays:
         if "model_config" in file.attrs:
             _checked_layers(text_attribute(file, "model_config", LARGEST_CONFIG, label), label)
         root = hard_linked(file, "model_weights", label) if "model_weights" in file else file
+        if "layer_names" not in root.attrs and "layers" in root:
+            return dict(_keras_3_weights(root, Budget(label)))
         if "layer_names" not in root.attrs:
             raise ModelFileError(f"Model file {label} is no Keras model. Give a bundle, a .keras or an .h5 file.")
         return dict(_keras_2_layers(root, Budget(label)))
@@ -213,6 +244,17 @@ def _keras_3_layers(
             raise ModelFileError(f"Model file {budget.label}: the arrays of '{name}' are not numbered from 0.")
         if numbers:
             yield name, tuple(budget.read(group, number) for number in numbers)
+
+
+def _keras_3_weights(file: "h5py.File", budget: Budget) -> Iterator[tuple[str, tuple[np.ndarray, ...]]]:
+    """Yield what a Keras 3 weights file holds: no names but those of classes, numbered ("conv2d_3")."""
+    layers = hard_linked(file, "layers", budget.label)
+    for key in sorted(layers):
+        layer = hard_linked(layers, key, budget.label)
+        group = hard_linked(layer, "vars", budget.label) if "vars" in layer else ()
+        numbers = sorted(group, key=lambda number: int(number) if number.isdecimal() else -1)
+        if numbers:
+            yield key, tuple(budget.read(group, number) for number in numbers)
 
 
 def _snake_case(name: str) -> str:

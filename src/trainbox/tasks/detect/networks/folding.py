@@ -4,6 +4,7 @@ At inference batch norm multiplies each channel and adds to it, which the convol
 trains faster, has fewer arrays, and is what integer kernels compute.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -15,6 +16,7 @@ from trainbox.tasks.detect.networks.blocks import EPSILON, Blocks
 from trainbox.tasks.detect.networks.ssd import SsdSpec, build
 
 NORM = "/BatchNorm/"
+EXTRA = re.compile(r"_[12]_Conv2d_\d")
 MARKS = ("moving_mean", "moving_variance")
 LIKE_IDENTITY = 0.002
 """How far folded statistics may be from 0 and 1: tools round them, and leave epsilon in or out of the variance."""
@@ -70,8 +72,8 @@ def scopes(arrays: Mapping[str, np.ndarray]) -> list[str]:
 
 
 def is_folded(arrays: Mapping[str, np.ndarray]) -> bool:
-    """Tell whether batch norms stand there and do nothing: someone folded them into the kernels before."""
-    norms = [scope for scope in scopes(arrays) if _kernel(arrays, scope)]
+    """Tell whether the backbone's batch norms do nothing: someone folded them into the kernels before."""
+    norms = [scope for scope in scopes(arrays) if "Mobilenet" in scope and not EXTRA.search(scope)]
     return bool(norms) and all(_is_identity(arrays, scope) for scope in norms)
 
 

@@ -123,6 +123,16 @@ def grids(network: keras.Model, spec: SsdSpec) -> list[tuple[int, int]]:
     ]
 
 
+def grid_sizes(spec: SsdSpec) -> list[tuple[int, int]]:
+    """Return (rows, columns) of each feature map, from the description alone: each stride of 2 rounds up."""
+    rows, columns = spec.size
+    halved = []
+    for _ in range(spec.anchors.layers + 3):
+        rows, columns = -(-rows // 2), -(-columns // 2)
+        halved.append((rows, columns))
+    return halved[3:]
+
+
 def scores(logits: keras.KerasTensor) -> keras.KerasTensor:
     """Turn logits into scores of the classes proper, background dropped: (batch, n, classes)."""
     return ops.sigmoid(logits)[..., 1:]
