@@ -56,12 +56,16 @@ class Tiles:
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell of a table: its text, a bar behind it (0..1) and a hint that a pointer shows."""
+    """A cell of a table: its text, a bar behind it (0..1) and a hint that a pointer shows.
+
+    ``shade`` (0..1) colours the whole cell instead, as of a matrix: in the colour of its tone, or else of series 1.
+    """
 
     text: str
     bar: float | None = None
     tone: Tone = ""
     hint: str = ""
+    shade: float | None = None
 
 
 @dataclass(frozen=True)
@@ -111,14 +115,28 @@ class Stroke:
 
 
 @dataclass(frozen=True)
+class Box:
+    """A box over a picture, in its pixels, in the colour of series 1 or 2, with a word on it."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+    series: Literal[1, 2]
+    label: str = ""
+    dashed: bool = False
+
+
+@dataclass(frozen=True)
 class Picture:
-    """A picture (the bytes of a JPEG file) of so many pixels, with strokes over it."""
+    """A picture (the bytes of a JPEG file) of so many pixels, with strokes and boxes over it."""
 
     jpeg: bytes
     width: int
     height: int
     caption: str
     strokes: Sequence[Stroke] = ()
+    boxes: Sequence[Box] = ()
 
     @property
     def address(self) -> str:
@@ -128,12 +146,13 @@ class Picture:
 
 @dataclass(frozen=True)
 class Gallery:
-    """Pictures in rows. ``legend`` names what the strokes of series 1 and 2 are."""
+    """Pictures in rows, ``large`` ones fewer in a row. ``legend`` names what series 1 and 2 over them are."""
 
     kind: ClassVar[str] = "gallery"
     title: str
     pictures: Sequence[Picture]
     legend: Sequence[str] = ()
+    large: bool = False
 
 
 @dataclass(frozen=True)

@@ -83,8 +83,12 @@ def lines(
     wide: bool = False,
     counted: bool = False,
     marked_x: float | None = None,
+    shares: bool = False,
 ) -> Drawing:
-    """Draw lines over one another; ``marked_x`` gets an upright rule; ``counted`` x has whole numbers only."""
+    """Draw lines over one another.
+
+    ``marked_x`` gets an upright rule; ``counted`` x has whole numbers only; ``shares`` are of 0 to 1 both ways.
+    """
     from matplotlib.ticker import MaxNLocator
 
     with _figure(wide) as (figure, axes):
@@ -97,6 +101,8 @@ def lines(
         axes.set_xlabel(x_label)
         axes.set_ylabel(y_label)
         axes.margins(x=0.01)
+        if shares:
+            axes.set(xlim=(-0.01, 1.01), ylim=(-0.02, 1.02))
         if counted:
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         if len(plotted) > 1:

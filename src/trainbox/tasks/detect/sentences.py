@@ -65,3 +65,10 @@ def _counted(count: int, thing: str) -> str:
 
 def _percent(value: float) -> str:
     return f"{100 * value:.0f} %"
+
+
+def listed(labels: Sequence[str], most: int = 3) -> str:
+    """Return the first few labels as a person lists them."""
+    if len(labels) > most:
+        return f"{', '.join(labels[:most])} and {len(labels) - most} more"
+    return " and ".join(filter(None, (", ".join(labels[:-1]), *labels[-1:])))

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 from trainbox.report.page import Notice, Page, Section, Tile, Tiles
 from trainbox.report.page import render as render_page
-from trainbox.tasks.drive.report.car import car_section, files_section
+from trainbox.report.sections import files_section, learning_section, written_by
+from trainbox.report.words import decimal, share
+from trainbox.tasks.drive.report.car import car_section
 from trainbox.tasks.drive.report.data import data_section
 from trainbox.tasks.drive.report.driving import driving_sections
-from trainbox.tasks.drive.report.learning import learning_section
 from trainbox.tasks.drive.report.scores import scores_section
-from trainbox.tasks.drive.report.words import decimal, share
 from trainbox.tasks.drive.sentences import summary_lines
 
 if TYPE_CHECKING:
@@ -32,10 +32,10 @@ def render(
     sections: list[Section] = [
         scores_section(metrics),
         *driving_sections(folder, manifest, datasets.validation if datasets else None),
-        learning_section(manifest),
+        learning_section(manifest, "the validation loss was least"),
         data_section(manifest),
         car_section(manifest),
-        files_section(folder, manifest),
+        files_section(folder, manifest, "frames", "Which car loads what"),
     ]
     return render_page(
         Page(
@@ -43,7 +43,7 @@ def render(
             subtitle=_subtitle(manifest),
             lead=[*_verdict(metrics), _tiles(manifest)],
             sections=sections,
-            footer=_footer(manifest),
+            footer=written_by(manifest),
         )
     )
 
@@ -78,8 +78,3 @@ def _tiles(manifest: Mapping[str, Any]) -> Tiles:
         tiles.append(Tile("int8 against float", decimal(metrics["int8"]["angle_mean"], 4), "angles apart, on average"))
     tiles.append(Tile("Files proved", f"{len(proofs)} of {len(proofs)}", "each loaded and compared with Keras"))
     return Tiles(tiles)
-
-
-def _footer(manifest: Mapping[str, Any]) -> str:
-    versions = ", ".join(f"{name} {version}" for name, version in manifest["versions"].items())
-    return f"Written {manifest['created']} by Trainbox. Data {manifest['data']['fingerprint']}. {versions}."

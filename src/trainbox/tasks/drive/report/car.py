@@ -1,12 +1,10 @@
-"""How the pilot gets onto the car, and which file loads where."""
+"""How the pilot gets onto the car."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-from trainbox.report.page import Block, Cell, Commands, Details, Notice, Prose, Section, Table
+from trainbox.report.page import Block, Commands, Notice, Prose, Section, Table
 from trainbox.tasks.drive.pilots import HEIGHT, KINDS, WIDTH
-from trainbox.tasks.drive.report.words import decimal, megabytes
 from trainbox.tasks.drive.scoring import FLOAT_FILE, INT8_FILE
 
 _CAR = "pi@donkeycar.local"
@@ -75,49 +73,3 @@ def _of_old() -> Notice:
         ],
         tone="warning",
     )
-
-
-def files_section(folder: Path, manifest: Mapping[str, Any]) -> Section:
-    """Return every model file with its proof, and the runtimes on which it is known to load or not."""
-    models = manifest["models"]
-    proofs = [
-        [
-            Cell(name),
-            Cell(megabytes(_size(folder / name))),
-            Cell(model["proof"]["runtime"]),
-            Cell(str(model["proof"]["examples"])),
-            Cell(decimal(model["proof"]["largest_difference"], 6)),
-            Cell("reported only" if model["proof"]["tolerance"] is None else decimal(model["proof"]["tolerance"])),
-        ]
-        for name, model in models.items()
-    ]
-    titles = ("File", "Size", "Proved on", "Frames", "Largest difference", "Allowed")
-    return Section(
-        "Files and their proofs",
-        [
-            Prose("Each file was loaded in its runtime before this folder was moved into place, and its answers to "
-                  "validation frames were compared with those of the Keras model."),
-            Table(titles, proofs, numeric=(1, 3, 4, 5)),
-            Details("Which car loads what", [_loads_on(models)]),
-        ],
-        contents="Files",
-    )  # fmt: skip
-
-
-def _loads_on(models: Mapping[str, Any]) -> Table:
-    rows = [
-        [
-            Cell(name),
-            Cell(known["runtime"]),
-            Cell("yes" if known["loads"] else "no", tone="good" if known["loads"] else "bad"),
-            Cell(known["because"]),
-        ]
-        for name, model in models.items()
-        for known in model["loads_on"]
-    ]
-    return Table(("File", "Runtime", "Loads", "Because"), rows)
-
-
-def _size(path: Path) -> int:
-    files = path.rglob("*") if path.is_dir() else [path]
-    return sum(file.stat().st_size for file in files if file.is_file())

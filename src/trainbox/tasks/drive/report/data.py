@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 
 from trainbox.report import plots
-from trainbox.report.page import Block, Chart, Charts, Details, Notice, Prose, Section, Table
-from trainbox.tasks.drive.report.words import share
+from trainbox.report.page import Block, Chart, Charts, Notice, Prose, Section, Table
+from trainbox.report.sections import problem_blocks
+from trainbox.report.words import share
 
 _SPLITS = {
     "blocks": "Validation frames are contiguous blocks of driving, never cut out of the middle of what was trained on.",
@@ -32,10 +33,7 @@ def data_section(manifest: Mapping[str, Any]) -> Section:
         Table(("Tub", "Version", "Records"), rows, numeric=(2,)),
         Charts(_histograms(data, manifest["hyperparameters"])),
     ]
-    if problems["skipped"]:
-        blocks.append(_tallies("What was skipped, and why", problems["skipped"]))
-    if problems["warnings"]:
-        blocks.append(_tallies("What was odd, and kept", problems["warnings"]))
+    blocks += problem_blocks(problems)
     return Section("What it learnt from", blocks, contents="Data")
 
 
@@ -55,10 +53,3 @@ def _histograms(data: Mapping[str, Any], hyperparameters: Mapping[str, Any]) -> 
             "Throttles below 0 count as 0, those beyond the range as its end.",
         ),
     ]
-
-
-def _tallies(title: str, tallies: Mapping[str, Any]) -> Details:
-    ordered = sorted(tallies.items(), key=lambda item: -item[1]["count"])
-    rows = [[reason, str(tally["count"]), "\n".join(tally["examples"][:5])] for reason, tally in ordered]
-    count = sum(tally["count"] for tally in tallies.values())
-    return Details(f"{title}: {count}", [Table(("Reason", "Count", "First of them"), rows, numeric=(1,))])

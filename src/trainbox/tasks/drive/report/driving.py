@@ -12,7 +12,7 @@ import numpy as np
 
 from trainbox.report import plots
 from trainbox.report.page import Cell, Chart, Charts, Gallery, Picture, Prose, Section, Stroke, Table
-from trainbox.tasks.drive.report.words import decimal, share, signed
+from trainbox.report.words import decimal, share, signed
 from trainbox.tasks.drive.scoring import FLOAT_FILE, INT8_FILE, answer, open_files
 
 if TYPE_CHECKING:

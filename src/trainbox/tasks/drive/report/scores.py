@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from trainbox.report.page import Cell, Details, Prose, Section, Table
-from trainbox.tasks.drive.report.words import decimal, share, signed
+from trainbox.report.words import decimal, share, signed
 
 _TITLES = ("", "Within 0.1", "Off by (mean)", "RMSE", "R²", "Gain", "Throttle off by", "Throttle R²")
 _MEANINGS = (
