@@ -1,6 +1,7 @@
 """Ask a finished detector what it sees, as a phone would: one picture in, boxes out."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,31 +15,47 @@ from trainbox.tasks.detect.scoring import FLOAT_FILE, detections
 
 if TYPE_CHECKING:
     from trainbox.export.bundle import Bundle
+    from trainbox.export.runtimes import OpenModel
 
 INPUT = "image"
 
 
+def open_predictor(bundle: "Bundle", threshold: float | None = None) -> "DetectPredictor":
+    """Open a bundle's detector in LiteRT.
+
+    It answers with what reaches its class's best threshold, or ``threshold`` where given. Raise ModelFileError for a
+    bundle of another task, UsageError for a threshold that no score can have.
+    """
+    from trainbox.export.runtimes import open_model
+
+    manifest = bundle.manifest
+    if manifest.get("task") != "detect":
+        raise ModelFileError(f"Bundle {bundle.folder} is of task '{manifest.get('task')}', not 'detect'.")
+    if threshold is not None and not 0 <= threshold <= 1:
+        raise UsageError(f"A threshold is a score from 0 to 1. Received: {threshold}.")
+    path = bundle.file(FLOAT_FILE)
+    height, width = manifest["models"][FLOAT_FILE]["inputs"][INPUT][1:3]
+    least = thresholds_of(manifest) if threshold is None else threshold
+    return DetectPredictor(open_model(path), tuple(manifest["labels"]), (int(height), int(width)), least)
+
+
+@dataclass(frozen=True)
 class DetectPredictor:
-    """A bundle's detector in LiteRT. Shows what reaches its class's best threshold, or ``threshold`` where given."""
+    """A detector to be asked: ``model`` sees pictures of ``size`` (height, width) and knows ``labels``.
 
-    def __init__(self, bundle: "Bundle", threshold: float | None = None) -> None:
-        from trainbox.export.runtimes import open_model
+    ``thresholds`` are the least scores of what it answers: float (classes,), or one for all.
+    """
 
-        if bundle.manifest.get("task") != "detect":
-            raise ModelFileError(f"Bundle {bundle.folder} is of task '{bundle.manifest.get('task')}', not 'detect'.")
-        if threshold is not None and not 0 <= threshold <= 1:
-            raise UsageError(f"A threshold is a score from 0 to 1. Received: {threshold}.")
-        self.labels: tuple[str, ...] = tuple(bundle.manifest["labels"])
-        self.thresholds = thresholds_of(bundle.manifest) if threshold is None else np.float64(threshold)
-        height, width = bundle.manifest["models"][FLOAT_FILE]["inputs"][INPUT][1:3]
-        self.size = (int(height), int(width))
-        self._model = open_model(bundle.file(FLOAT_FILE))
+    model: "OpenModel"
+    labels: tuple[str, ...]
+    size: tuple[int, int]
+    thresholds: np.ndarray | float
 
     def find(self, content: bytes) -> tuple[np.ndarray, Detections]:
         """Return an image file's picture, uint8 (h, w, 3), and what is found in it; raise UnreadableImage."""
         picture, _ = decode_rgb(content)
         pixels, _ = decode_rgb(content, self.size)
-        found = detections(self._model({INPUT: as_fed(pixels[None])}), None)
+        found = detections(self.model({INPUT: as_fed(pixels[None])}), None)
         return picture, surest(found[0], self.thresholds)
 
     def predict(self, content: bytes) -> dict[str, Any]:
