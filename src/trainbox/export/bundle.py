@@ -18,6 +18,8 @@ from trainbox.export.staging import MANIFEST, seal, staged
 if TYPE_CHECKING:
     import keras
 
+    from trainbox.export.detection_ending import DetectionEnding
+
 FORMAT = 1
 """Raised when a manifest or file can no longer be read by what read it before."""
 
@@ -32,10 +34,13 @@ far, may add to the manifest (scores of the files themselves), and returns furth
 class Deployable:
     """A model file to write, and how to prove it.
 
-    ``kind``: "keras", "h5", "tflite", "tflite_int8", "tflite_dynamic" or "saved_model". ``inputs``: validation
+    ``kind``: "keras", "h5", "tflite", "tflite_int8", "tflite_dynamic", "saved_model" or "onnx". ``inputs``: validation
     inputs by name, float32, first axis the examples. ``tolerance``: the largest difference from the Keras model that
     passes; None reports the difference only. ``representative``: examples (inputs by name, without the first axis)
-    that set the scales of int8; the validation inputs where None.
+    that set the scales of int8; the validation inputs where None. ``ending``: what a detector's encodings and scores
+    go through in the file, in that order the network's outputs; it is then the detections that are compared.
+    ``integer_input``: an int8 file that takes the uint8 pixels which the network sees as -1 to 1. ``for_cars``: the
+    manifest says which cars load it.
     """
 
     file: str
@@ -43,6 +48,9 @@ class Deployable:
     inputs: Mapping[str, np.ndarray]
     tolerance: float | None = 1e-3
     representative: Iterable[Mapping[str, np.ndarray]] | None = None
+    ending: "DetectionEnding | None" = None
+    integer_input: bool = False
+    for_cars: bool = True
 
 
 @dataclass(frozen=True)
@@ -152,21 +160,26 @@ def _write_one(network: "keras.Model", deployable: Deployable, path: Path) -> No
 
 
 def _write_model(network: "keras.Model", deployable: Deployable, path: Path) -> None:
-    from trainbox.export import keras_h5, keras_native, saved_model, tflite
+    from trainbox.export import keras_h5, keras_native, onnx, saved_model, tflite
+    from trainbox.export.detection_graph import in_tensorflow
 
+    ending = deployable.ending
     match deployable.kind:
         case "keras":
             keras_native.write_keras(network, path)
         case "h5":
             keras_h5.write_keras_h5(network, path)
         case "saved_model":
-            saved_model.write_saved_model(network, path)
+            saved_model.write_saved_model(network, path, ending=in_tensorflow(ending) if ending else None)
         case "tflite":
-            tflite.write_tflite(network, path)
+            tflite.write_tflite(network, path, ending)
         case "tflite_dynamic":
-            tflite.write_tflite_dynamic(network, path)
+            tflite.write_tflite_dynamic(network, path, ending)
         case "tflite_int8":
-            tflite.write_tflite_int8(network, path, _representative(deployable))
+            rows = _representative(deployable)
+            tflite.write_tflite_int8(network, path, rows, ending, deployable.integer_input)
+        case "onnx":
+            onnx.write_onnx(network, path, ending)
         case _:
             raise ExportError(f"Unknown kind of model file '{deployable.kind}' for {deployable.file}.")
 

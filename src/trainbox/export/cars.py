@@ -8,12 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from trainbox.errors import ModelFileError
-from trainbox.export.op_versions import TFLITE_RUNTIME_2_14
+from trainbox.export.op_versions import TFLITE_RUNTIME_2_14, TFLITE_RUNTIME_2_14_CUSTOM
 
 PI_5_3 = "donkeycar 5.3 on a Pi: tflite-runtime 2.14"
 PI_5_4 = "donkeycar 5.4 on a Pi: ai-edge-litert 2.1.4 or later"
 PC_5_3 = "donkeycar 5.3 on a PC: tensorflow 2.15"
 PC_5_4 = "donkeycar 5.4 on a PC: tensorflow 2.19, keras 3"
+CARS = (PI_5_3, PI_5_4, PC_5_3, PC_5_4)
+RUNTIME_2_14 = "tflite-runtime 2.14"
+LITERT = "ai-edge-litert 2.1.4 or later"
 
 _FIXED: dict[str, list[tuple[str, bool, str]]] = {
     "h5": [
@@ -32,29 +35,38 @@ _FIXED: dict[str, list[tuple[str, bool, str]]] = {
         (PC_5_4, False, "its loader refuses a folder without a known extension; use model.h5"),
         ("tensorflow 2", True, "one signature, serving_default"),
     ],
+    "onnx": [("onnxruntime", True, "proved on it")],
 }
 
 
-def loads_on(kind: str, path: Path) -> list[dict[str, Any]]:
-    """Return ``{"runtime", "loads", "because"}`` for each runtime of which it is known whether it loads the file."""
+def loads_on(kind: str, path: Path, for_cars: bool = True) -> list[dict[str, Any]]:
+    """Return ``{"runtime", "loads", "because"}`` for each runtime of which it is known whether it loads the file.
+
+    A model that no car drives with (not ``for_cars``) is said to load in the bare runtimes.
+    """
     if kind.startswith("tflite"):
-        return _tflite_loads_on(path)
-    return [{"runtime": name, "loads": loads, "because": reason} for name, loads, reason in _FIXED.get(kind, [])]
+        return _tflite_loads_on(path, *((PI_5_3, PI_5_4) if for_cars else (RUNTIME_2_14, LITERT)))
+    known = _FIXED.get(kind, [])
+    return [
+        {"runtime": name, "loads": loads, "because": reason}
+        for name, loads, reason in known
+        if for_cars or name not in CARS
+    ]
 
 
-def _tflite_loads_on(path: Path) -> list[dict[str, Any]]:
+def _tflite_loads_on(path: Path, older: str, newer: str) -> list[dict[str, Any]]:
     operators = tflite_operators(path)
     beyond = [
         f"{name} {version} (it knows up to {TFLITE_RUNTIME_2_14.get(name, 0)})"
         for name, version in sorted(operators.items())
-        if version > TFLITE_RUNTIME_2_14.get(name, 0)
+        if version > TFLITE_RUNTIME_2_14.get(name, 0) and name not in TFLITE_RUNTIME_2_14_CUSTOM
     ]
     used = ", ".join(f"{name} {version}" for name, version in sorted(operators.items()))
     old = f"needs {', '.join(beyond)}" if beyond else f"knows every operator version used: {used}"
     new = "newer than what the file was proved on needs" if not beyond else "proved on LiteRT"
     return [
-        {"runtime": PI_5_3, "loads": not beyond, "because": old},
-        {"runtime": PI_5_4, "loads": True, "because": new},
+        {"runtime": older, "loads": not beyond, "because": old},
+        {"runtime": newer, "loads": True, "because": new},
     ]
 
 

@@ -1,7 +1,7 @@
 """What a detector's files end in: anchors and scores turned into the few boxes that are left.
 
-The word for it is TensorFlow Lite's, whose operator ``TFLite_Detection_PostProcess`` phones and robots know; here are its
-settings, and the same computed with NumPy, which every file is compared with.
+The word for it is TensorFlow Lite's, whose operator ``TFLite_Detection_PostProcess`` phones and robots know. Here are
+its settings, and the same computed with NumPy: what every file is compared with.
 """
 
 from collections import Counter
@@ -28,9 +28,9 @@ class DetectionEnding:
     """How encodings (b, n, 4) and scores (b, n, classes) become detections.
 
     ``anchors_cyxhw``: float32 (n, 4), centre y, centre x, height, width as shares of the picture's sides.
-    ``labels``: class names in order, none for a background. Of boxes that overlap by more than ``iou_threshold`` the best
-    is kept: of each class (``regular_nms``), or whatever their class. ``scales`` are what the box coder multiplied ty, tx,
-    th, tw by. Raise ExportError where these do not fit together.
+    ``labels``: class names in order, none for a background. Of boxes that overlap by more than ``iou_threshold`` the
+    best is kept: of each class (``regular_nms``), or whatever their class. ``scales`` are what the box coder multiplied
+    ty, tx, th, tw by. Raise ExportError where these do not fit together.
     """
 
     anchors_cyxhw: np.ndarray
@@ -78,8 +78,8 @@ class DetectionEnding:
 def detect(encodings: np.ndarray, scores: np.ndarray, ending: DetectionEnding) -> Detected:
     """Return the detections in what a network answers, best first, as the operator of TensorFlow Lite would.
 
-    ``encodings``: float (b, n, 4) as ty, tx, th, tw times the scales; ``scores``: float (b, n, classes), 0 to 1, without
-    a background. Raise ExportError where these do not fit the anchors or the classes.
+    ``encodings``: float (b, n, 4) as ty, tx, th, tw times the scales; ``scores``: float (b, n, classes), 0 to 1,
+    without a background. Raise ExportError where these do not fit the anchors or the classes.
     """
     count = len(ending.anchors_cyxhw)
     if np.shape(encodings)[1:] != (count, 4) or np.shape(scores)[1:] != (count, ending.classes):

@@ -40,8 +40,8 @@ def compare(
     """Return what the proof says of a file's detections: ``differences``, and how many were ``expected`` and received.
 
     ``network`` are the answers that the ending is computed from, encodings first and scores second. A picture that
-    differs by more than ``tolerance`` is looked at again, since of two boxes of the same score either may be kept. Raise
-    ProofError where the outputs are not those of a detector, or not finite.
+    differs by more than ``tolerance`` is looked at again, since of two boxes of the same score either may be kept.
+    Raise ProofError where the outputs are not those of a detector, or not finite.
     """
     encodings, scores = network.values()
     expected = detect(encodings, scores, ending)
@@ -88,13 +88,11 @@ def difference(expected: Found, received: Found, ending: DetectionEnding) -> Gap
     return Gap(max(boxes, default=0.0), max([*scores, *lone, 0.0]))
 
 
-def soundness(
-    boxes: np.ndarray, scores: np.ndarray, received: Found, ending: DetectionEnding, tolerance: float
-) -> Gap:
+def soundness(boxes: np.ndarray, scores: np.ndarray, received: Found, ending: DetectionEnding, tolerance: float) -> Gap:
     """Return how far ``received`` is from some right choice among the network's boxes (n, 4) and scores (n, classes).
 
-    A right choice lists boxes of the network with their scores, none of which overlap too much, and leaves out only what
-    overlaps something better or scores too little.
+    A right choice lists boxes of the network with their scores, none of which overlap too much, and leaves out only
+    what overlaps something better or scores too little.
     """
     chosen, classes, values = received
     gaps = [_nearest(boxes, scores[:, int(number)], box, value) for box, number, value in zip(*received, strict=True)]

@@ -53,8 +53,22 @@ def _ask(network: "keras.Model", deployables: "Sequence[Deployable]", request: P
         rows = list(deployable.representative or [])
         arrays |= {REPRESENTATIVE + name: np.stack([row[name] for row in rows]) for name in (rows[0] if rows else {})}
         np.savez(request / f"inputs{number}.npz", **arrays)
-        entries.append({"file": deployable.file, "kind": deployable.kind, "tolerance": deployable.tolerance})
+        entries.append(_settings(deployable))
+        if deployable.ending:
+            np.save(request / f"anchors{number}.npy", deployable.ending.anchors_cyxhw)
     (request / "deployables.json").write_text(json.dumps(entries), encoding="utf-8")
+
+
+def _settings(deployable: "Deployable") -> dict[str, Any]:
+    """Return what is to be made of the network, less the arrays."""
+    return {
+        "file": deployable.file,
+        "kind": deployable.kind,
+        "tolerance": deployable.tolerance,
+        "ending": deployable.ending.settings() if deployable.ending else None,
+        "integer_input": deployable.integer_input,
+        "for_cars": deployable.for_cars,
+    }
 
 
 def _asked(request: Path) -> "tuple[keras.Model, list[Deployable]]":
@@ -62,6 +76,7 @@ def _asked(request: Path) -> "tuple[keras.Model, list[Deployable]]":
     import keras
 
     from trainbox.export.bundle import Deployable
+    from trainbox.export.detection_ending import DetectionEnding
 
     network = keras.models.model_from_json((request / "network.json").read_text(encoding="utf-8"))
     with np.load(request / "weights.npz") as arrays:
@@ -72,6 +87,8 @@ def _asked(request: Path) -> "tuple[keras.Model, list[Deployable]]":
             inputs = {name: arrays[name] for name in arrays.files}
         seen = {name.removeprefix(REPRESENTATIVE): inputs.pop(name) for name in list(inputs) if "/" in name}
         rows = [{name: array[i] for name, array in seen.items()} for i in range(len(next(iter(seen.values()), ())))]
+        if entry["ending"]:
+            entry["ending"] = DetectionEnding.of(entry["ending"], np.load(request / f"anchors{number}.npy"))
         deployables.append(Deployable(inputs=inputs, representative=rows or None, **entry))
     return network, deployables
 

@@ -4,6 +4,9 @@ Measured by offering that runtime one-operator models, version by version; ``tes
 it again. An operator that is not listed does not load there in any version.
 """
 
+TFLITE_RUNTIME_2_14_CUSTOM = frozenset({"CUSTOM TFLite_Detection_PostProcess"})
+"""Operators beside TensorFlow Lite's own that it has all the same."""
+
 TFLITE_RUNTIME_2_14: dict[str, int] = {
     "ABS": 5,
     "ADD": 5,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from trainbox.errors import ModelFileError, ProofError
-from trainbox.export import cars, keras_native
+from trainbox.export import cars, detection_proof, keras_native, tflite_detection
 
 if TYPE_CHECKING:
     import keras
@@ -22,7 +22,11 @@ SIGNATURE = "serving_default"
 
 
 class OpenModel(Protocol):
-    """A model file, ready to answer: inputs and outputs float32 by name, first axis the examples."""
+    """A model file, ready to answer: inputs and outputs float32 by name, first axis the examples.
+
+    A detector's file answers with ``detection_ending.OUTPUTS``; its Keras model with encodings and scores. A file that
+    takes a picture's integers is fed -1 to 1 all the same.
+    """
 
     runtime: str
 
@@ -76,29 +80,46 @@ class TfliteModel:
         self.inputs: list[str] = list(signatures[SIGNATURE]["inputs"])
         self.outputs: list[str] = list(signatures[SIGNATURE]["outputs"])
         self._run = self._interpreter.get_signature_runner(SIGNATURE)
+        kinds = self._run.get_input_details()
+        self._integers = [name for name in self.inputs if kinds[name]["dtype"] is np.uint8]
         self.runtime = f"ai-edge-litert {version('ai-edge-litert')}"
 
     def __call__(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Return the answers by output name, in alphabetical order."""
         rows = [np.asarray(inputs[name], dtype=np.float32) for name in self.inputs]
+        rows = [pixels(row) if name in self._integers else row for name, row in zip(self.inputs, rows, strict=True)]
         answers = [
             self._run(**{name: row[i : i + 1] for name, row in zip(self.inputs, rows, strict=True)})
             for i in range(len(rows[0]))
         ]
         return {name: np.concatenate([answer[name] for answer in answers]) for name in self.outputs}
 
-    def check_ends(self, names: Sequence[str]) -> None:
-        """Raise ProofError unless the ends are what a car asks for: float32, named for the inputs ``names``."""
+    def check_ends(self, names: Sequence[str], integer_input: bool = False) -> None:
+        """Raise ProofError unless the ends are what is asked for: float32, named for the inputs ``names``.
+
+        With ``integer_input`` the inputs are the integers of a picture.
+        """
         details = self._interpreter.get_input_details()
         tensors = sorted(detail["name"] for detail in details)
         if tensors != sorted(f"{SIGNATURE}_{name}:0" for name in names):
             raise ProofError(
                 f"The .tflite's inputs are {tensors}; a car looks for {SIGNATURE}_NAME:0 of {list(names)}."
             )
+        for detail in details if integer_input else []:
+            tflite_detection.check_pixels(detail["name"], *detail["quantization"])
         for detail in [*details, *self._interpreter.get_output_details()]:
-            if detail["dtype"] is not np.float32:
+            wanted = np.uint8 if integer_input and detail in details else np.float32
+            if detail["dtype"] is not wanted:
                 given = detail["dtype"].__name__
-                raise ProofError(f"'{detail['name']}' of the .tflite is {given}; a car feeds and reads float32.")
+                raise ProofError(
+                    f"'{detail['name']}' of the .tflite is {given}, not {wanted.__name__} as is fed and read."
+                )
+
+
+def pixels(values: np.ndarray) -> np.ndarray:
+    """Return a picture's integers, uint8, of the float32 -1 to 1 that a network sees."""
+    mean, deviation = tflite_detection.PIXEL_MEAN, tflite_detection.PIXEL_DEVIATION
+    return np.clip(np.rint(values * deviation + mean), 0, 255).astype(np.uint8)
 
 
 def open_model(path: Path, network: "keras.Model | None" = None, *, trusted: bool = False) -> OpenModel:
@@ -118,6 +139,10 @@ def open_model(path: Path, network: "keras.Model | None" = None, *, trusted: boo
         if not trusted:
             _probe(path)
         return TfliteModel(path)
+    if kind == "onnx":
+        from trainbox.export.onnx_model import OnnxModel
+
+        return OnnxModel(path)
     if network is None:
         if not trusted:
             raise ModelFileError(f"{path} is opened by giving its arrays to a network. Received no network.")
@@ -130,13 +155,13 @@ def open_model(path: Path, network: "keras.Model | None" = None, *, trusted: boo
 
 
 def kind_of(path: Path) -> str:
-    """Return "saved_model", "tflite", "keras" or "h5"; raise ModelFileError for any other file."""
+    """Return "saved_model", "tflite", "onnx", "keras" or "h5"; raise ModelFileError for any other file."""
     if path.is_dir() and (path / "saved_model.pb").is_file():
         return "saved_model"
     kind = path.suffix.lower().lstrip(".")
-    if path.is_file() and kind in ("tflite", "keras", "h5"):
+    if path.is_file() and kind in ("tflite", "onnx", "keras", "h5"):
         return kind
-    raise ModelFileError(f"{path} is no model file. Give a .tflite, .keras or .h5 file or a SavedModel folder.")
+    raise ModelFileError(f"{path} is no model file. Give a .tflite, .onnx, .keras or .h5 file or a SavedModel folder.")
 
 
 def _by_keras(path: Path) -> "keras.Model":
@@ -172,19 +197,10 @@ def prove(network: "keras.Model", deployable: "Deployable", path: Path) -> dict[
 
     Raise ProofError where it does not load, lacks its arrays, or answers differently by more than the tolerance.
     """
-    try:
-        opened = open_model(path, trusted=True)
-        if isinstance(opened, TfliteModel):
-            opened.check_ends(keras_native.input_names(network))
-        answers = opened(deployable.inputs)
-    except ProofError:
-        raise
-    except Exception as error:  # a runtime raises what it likes
-        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
-        raise ProofError(f"{deployable.file} does not load or run in its runtime: {reason}") from error
+    opened, answers = _answers_of(network, deployable, path)
     _check_size(network, deployable, path)
-    differences = _differences(keras_native.answers(network, deployable.inputs), answers, deployable.file)
-    largest = max(differences.values())
+    comparison = _compared(keras_native.answers(network, deployable.inputs), answers, deployable)
+    largest = max(comparison["differences"].values())
     if deployable.tolerance is not None and largest > deployable.tolerance:
         raise ProofError(
             f"{deployable.file} answers up to {largest:.3g} away from the Keras model on {opened.runtime}; "
@@ -193,17 +209,45 @@ def prove(network: "keras.Model", deployable: "Deployable", path: Path) -> dict[
     return {
         "kind": deployable.kind,
         "inputs": {tensor.name: [None, *tensor.shape[1:]] for tensor in network.inputs},
+        **({"integer_input": True} if deployable.integer_input else {}),
         "outputs": {name: list(array.shape[1:]) for name, array in answers.items()},
         "proof": {
             "runtime": opened.runtime,
             "machine": f"{platform.system()} {platform.machine()}",
             "examples": min(len(array) for array in deployable.inputs.values()),
             "largest_difference": largest,
-            "differences": differences,
+            **comparison,
             "tolerance": deployable.tolerance,
         },
-        "loads_on": cars.loads_on(deployable.kind, path),
+        "loads_on": cars.loads_on(deployable.kind, path, deployable.for_cars and deployable.ending is None),
     }
+
+
+def _answers_of(
+    network: "keras.Model", deployable: "Deployable", path: Path
+) -> tuple[OpenModel, dict[str, np.ndarray]]:
+    try:
+        opened = open_model(path, trusted=True)
+        if isinstance(opened, TfliteModel):
+            opened.check_ends(keras_native.input_names(network), deployable.integer_input)
+            if deployable.ending:
+                tflite_detection.check_order(path)
+        return opened, opened(deployable.inputs)
+    except ProofError:
+        raise
+    except Exception as error:  # a runtime raises what it likes
+        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        raise ProofError(f"{deployable.file} does not load or run in its runtime: {reason}") from error
+
+
+def _compared(
+    expected: Mapping[str, np.ndarray], received: Mapping[str, np.ndarray], deployable: "Deployable"
+) -> dict[str, Any]:
+    """Return the largest ``differences`` by output, of detections where the file ends in them."""
+    file = deployable.file
+    if deployable.ending:
+        return detection_proof.compare(expected, received, deployable.ending, file, deployable.tolerance)
+    return {"differences": _differences(expected, received, file)}
 
 
 def _differences(expected: Mapping[str, np.ndarray], received: Mapping[str, np.ndarray], file: str) -> dict[str, float]:
@@ -225,5 +269,7 @@ def _check_size(network: "keras.Model", deployable: "Deployable", path: Path) ->
     files = path.rglob("*") if path.is_dir() else [path]
     size = sum(file.stat().st_size for file in files if file.is_file())
     each = 1 if deployable.kind in ("tflite_int8", "tflite_dynamic") else 4
-    if size < each * network.count_params():
-        raise ProofError(f"{deployable.file} has {size} bytes, too few for {network.count_params()} parameters.")
+    # Batch norm and biases may be folded into the kernels before them, which stay.
+    parameters = sum(int(np.prod(weight.shape)) for weight in network.weights if len(weight.shape) > 1)
+    if size < each * parameters:
+        raise ProofError(f"{deployable.file} has {size} bytes, too few for {parameters} parameters.")

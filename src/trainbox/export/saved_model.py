@@ -1,14 +1,16 @@
 """A TensorFlow SavedModel with one signature, ``serving_default``, its inputs and outputs named as the network's."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from trainbox.errors import ExportError
 from trainbox.export.keras_native import call, input_names, output_names, quiet
 
 if TYPE_CHECKING:
     import keras
+
+    from trainbox.export.detection_graph import Ending
 
 
 def signature_outputs(network: "keras.Model") -> list[str]:
@@ -24,8 +26,10 @@ def signature_outputs(network: "keras.Model") -> list[str]:
     return [f"output_{i:0{width}d}" for i in range(len(names))]
 
 
-def write_saved_model(network: "keras.Model", folder: Path, batch: int | None = None) -> None:
-    """Write ``network`` as a SavedModel at ``folder``.
+def write_saved_model(
+    network: "keras.Model", folder: Path, batch: int | None = None, ending: "Ending | None" = None
+) -> None:
+    """Write ``network`` as a SavedModel at ``folder``, followed by ``ending`` where its outputs are a detector's.
 
     ``batch`` fixes the number of examples per call; None leaves it free. Raise ExportError where Keras does not run
     on TensorFlow, the only backend whose graphs convert to TensorFlow Lite.
@@ -38,10 +42,10 @@ def write_saved_model(network: "keras.Model", folder: Path, batch: int | None = 
             f"A SavedModel needs Keras on TensorFlow; it runs on {keras.backend.backend()}. "
             "Export in a process with KERAS_BACKEND=tensorflow."
         )
-    names, outputs = input_names(network), signature_outputs(network)
+    names, finish = input_names(network), ending or _named(signature_outputs(network))
 
     def serve(*tensors: "tf.Tensor") -> Mapping[str, "tf.Tensor"]:
-        return dict(zip(outputs, call(network, list(tensors)), strict=True))
+        return finish(*call(network, list(tensors)))
 
     # Keras's own archive, because a plain tf.Module saved from a Keras 3 network silently leaves the arrays out.
     archive = keras.export.ExportArchive()
@@ -53,3 +57,7 @@ def write_saved_model(network: "keras.Model", folder: Path, batch: int | None = 
     archive.add_endpoint("serving_default", serve, input_signature=specs)
     with quiet():
         archive.write_out(str(folder), verbose=False)
+
+
+def _named(names: list[str]) -> Callable[..., dict[str, Any]]:
+    return lambda *outputs: dict(zip(names, outputs, strict=True))
