@@ -91,7 +91,7 @@ def load_checkpoint(prefix: Path) -> dict[str, np.ndarray]:
         if size > LARGEST_FILE:
             raise ModelFileError(f"Checkpoint {prefix.name} announces {size} bytes. At most {LARGEST_FILE} are read.")
         return {name: np.asarray(reader.get_tensor(name), np.float32) for name in sorted(wanted)}
-    except (tf.errors.OpError, ValueError, RuntimeError, OSError) as error:
+    except (tf.errors.OpError, LookupError, ValueError, RuntimeError, OSError) as error:
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise ModelFileError(f"Checkpoint {prefix.name} is damaged or incomplete: {reason}. Copy it again.") from error
 

@@ -8,18 +8,9 @@ from PIL import Image
 
 from trainbox.errors import ModelFileError
 from trainbox.tasks.detect.anchors import AnchorSpec, anchors_cyxhw
-from trainbox.tasks.detect.networks import ssd, tf1_checkpoint
+from trainbox.tasks.detect.networks import folding, pretrained, ssd, tf1_checkpoint
 
 SSDLITE = ssd.SsdSpec(classes=1, depthwise_extras=True, depthwise_predictors=True)
-
-
-def named_arrays(network: keras.Model) -> dict[str, np.ndarray]:
-    """The network's arrays as a TensorFlow 1 checkpoint would name them."""
-    return {
-        tf1_checkpoint.variable_name(layer, variable.name): keras.ops.convert_to_numpy(variable)
-        for layer in network.layers
-        for variable in layer.weights
-    }
 
 
 @pytest.mark.parametrize("backbone", ["mobilenet_v1", "mobilenet_v2"])
@@ -56,26 +47,25 @@ def test_names_and_shapes_are_those_of_the_zoo(spec: ssd.SsdSpec, folder: str) -
     for line in listing.read_text().splitlines():
         name, _, shape = line.partition(" ")
         zoo[name] = tuple(int(side) for side in shape.strip("[]").split(",") if side.strip())
-    ours = {name: array.shape for name, array in named_arrays(ssd.build(spec)).items()}
+    ours = {name: array.shape for name, array in tf1_checkpoint.named_arrays(ssd.build(spec)).items()}
     assert {name: zoo.get(name) for name in ours} == ours
 
 
 def test_the_supplied_checkpoint_answers_as_its_frozen_graph() -> None:
-    import tensorflow as tf
-
     folder = real_data() / "weights/ssdlite_mobilenet_v2_pedestrian"
-    reader = tf.train.load_checkpoint(str(folder / "model.ckpt"))
     network = ssd.build(SSDLITE)
-    imported = tf1_checkpoint.assign(
-        network, {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
-    )
+    imported = pretrained.start_from(network, folder / "model.ckpt")
     assert imported == tf1_checkpoint.Imported(assigned=404, fresh=())
+    folded = folding.fold(network, SSDLITE)
     for name in ("image1.jpg", "image2.jpg"):
         photo = np.asarray(Image.open(real_data() / "odapi_test_data" / name).convert("RGB"))[None]
         scaled, encodings, logits = frozen_answers(folder / "frozen_inference_graph.pb", photo)
         ours = network(scaled)
         np.testing.assert_allclose(keras.ops.sigmoid(ours["logits"]), 1 / (1 + np.exp(-logits)), atol=1e-5)
         np.testing.assert_allclose(ours["encodings"], encodings.reshape(1, -1, 4), atol=1e-4)
+        without_norm = folded(scaled)
+        np.testing.assert_allclose(keras.ops.sigmoid(without_norm["logits"]), 1 / (1 + np.exp(-logits)), atol=1e-5)
+        np.testing.assert_allclose(without_norm["encodings"], encodings.reshape(1, -1, 4), atol=1e-4)
 
 
 def frozen_answers(path: Path, photo: np.ndarray) -> list[np.ndarray]:
@@ -92,8 +82,9 @@ def frozen_answers(path: Path, photo: np.ndarray) -> list[np.ndarray]:
 def test_another_number_of_classes_starts_the_class_head_anew() -> None:
     source = ssd.SsdSpec(depth_multiplier=0.25, classes=3)
     target = ssd.SsdSpec(depth_multiplier=0.25, classes=5)
-    imported = tf1_checkpoint.assign(ssd.build(target), named_arrays(ssd.build(source)))
-    assert imported.fresh
+    imported = tf1_checkpoint.assign(ssd.build(target), tf1_checkpoint.named_arrays(ssd.build(source)))
+    assert imported.fresh and imported.class_head_fresh
+    assert "Its classes are others, so the class predictors start anew." in imported.sentences()
     assert all("/ClassPredictor/" in name for name in imported.fresh)
 
 
@@ -102,17 +93,32 @@ def test_a_bare_classifier_fills_the_backbone_only() -> None:
     network = ssd.build(spec)
     prefix = "FeatureExtractor/"
     classifier = {
-        name.removeprefix(prefix): array + 1 for name, array in named_arrays(network).items() if name.startswith(prefix)
+        name.removeprefix(prefix): array + 1
+        for name, array in tf1_checkpoint.named_arrays(network).items()
+        if name.startswith(prefix)
     }
     imported = tf1_checkpoint.assign(network, classifier)
-    assert imported.assigned == len(classifier) > 100
+    assert imported.assigned == len(classifier) > 100 and imported.kind == "TensorFlow 1 backbone"
     assert not [name for name in imported.fresh if name.startswith(prefix)]
 
 
 def test_a_tensor_that_does_not_fit_is_named() -> None:
-    arrays = named_arrays(ssd.build(ssd.SsdSpec(depth_multiplier=0.5)))
+    arrays = tf1_checkpoint.named_arrays(ssd.build(ssd.SsdSpec(depth_multiplier=0.5)))
     with pytest.raises(ModelFileError, match=r"Tensor 'FeatureExtractor/MobilenetV2/.*does not fit.*shape \["):
         tf1_checkpoint.assign(ssd.build(ssd.SsdSpec(depth_multiplier=1.0)), arrays)
+
+
+def test_nothing_is_assigned_unless_all_fits() -> None:
+    spec = ssd.SsdSpec(depth_multiplier=0.25)
+    network = ssd.build(spec)
+    before = tf1_checkpoint.named_arrays(network)
+    arrays = {name: array + 1 for name, array in before.items()}
+    last = next(name for name in reversed(arrays) if "/ClassPredictor/" not in name)
+    arrays[last] = np.full_like(arrays[last], np.nan)
+    with pytest.raises(ModelFileError, match=f"Tensor '{last}'.* not finite"):
+        tf1_checkpoint.assign(network, arrays)
+    for name, array in tf1_checkpoint.named_arrays(network).items():
+        np.testing.assert_array_equal(array, before[name])
 
 
 def test_a_foreign_checkpoint_is_refused() -> None:

@@ -26,6 +26,7 @@ MODELS: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 """The networks by the names of the hyperparameter ``model``: each as its COCO checkpoint of old has it."""
 DEFAULT_MODEL = "ssdlite_mobilenet_v2"
+DEFAULT_SIZE = 300
 SIZES = (33, 2048)
 FEATURE_MAPS = 2 + len(EXTRAS)
 NO_MINING = 1_000_000
@@ -39,8 +40,8 @@ def spec_for(config: DetectConfig, ssd: Ssd | None, classes: int) -> SsdSpec:
     something that cannot be built.
     """
     if ssd is None:
-        size = (config.image_size, config.image_size)
-        spec = SsdSpec(classes=classes, size=size, **MODELS[config.model or DEFAULT_MODEL])
+        side = config.image_size or DEFAULT_SIZE
+        spec = SsdSpec(classes=classes, size=(side, side), **MODELS[config.model or DEFAULT_MODEL])
     else:
         spec = _from_pipeline(ssd, classes)
         if config.model is not None:

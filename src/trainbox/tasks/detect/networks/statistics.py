@@ -29,6 +29,8 @@ def reestimate(network: keras.Model, batches: Iterable[np.ndarray], fresh: Colle
     normalised from the first step on. Nothing is changed where ``batches`` is empty.
     """
     norms = [layer for layer in network.layers if isinstance(layer, keras.layers.BatchNormalization)]
+    if not norms:
+        return
     new = {norm.name for norm in norms if f"{norm.name.replace('.', '/')}/moving_mean" in fresh}
     before = {norm.name: (norm.trainable, norm.get_weights()) for norm in norms}
     for norm in norms:
@@ -47,8 +49,7 @@ def _observe(
     network: keras.Model, norms: list[keras.layers.BatchNormalization], batches: Iterable[np.ndarray]
 ) -> _Moments | None:
     """Run the batches and return the moments of each batch norm's input over all of them."""
-    inputs = [norm.input for norm in norms]
-    moments = [ops.moments(x, axes=(0, 1, 2)) for x in inputs]
+    moments = [ops.moments(norm.input, axes=(0, 1, 2)) for norm in norms]
     observer = keras.Model(network.input, [value for pair in moments for value in pair])
     count, sums, squares = 0, [0.0] * len(norms), [0.0] * len(norms)
     for batch in batches:

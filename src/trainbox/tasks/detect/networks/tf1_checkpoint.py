@@ -97,7 +97,8 @@ def assign(network: keras.Model, arrays: Mapping[str, np.ndarray]) -> Imported:
     for name, array in found.items():
         wanted[name].assign(array)
     fresh = tuple(name for name in wanted if name not in found)
-    kind = "TensorFlow 1 detector" if any(name in arrays for name in wanted) else "TensorFlow 1 backbone"
+    whole = any(name.startswith("BoxPredictor_") for name in found)
+    kind = "TensorFlow 1 detector" if whole else "TensorFlow 1 backbone"
     return Imported(len(found), fresh, kind, class_head_fresh=anew)
 
 
