@@ -95,7 +95,16 @@ def test_what_the_quantized_file_loses_is_told(examples: DetectExamples) -> None
     result = score_files(files, examples, SHAPES, ENDING)
     assert result["int8"]["mAP50_lost"] == pytest.approx(0.25, abs=0.01)
     assert any("model_quantized.tflite loses" in warning for warning in result["warnings"])
-    assert any("points of mAP50 against the float file" in line for line in summary_lines(result))
+    assert sum("points of mAP50" in line for line in summary_lines(result)) == 1, "once, as a warning"
+
+
+@pytest.mark.parametrize(("shift", "said"), [(0.0, "scores as the float file does"), (0.02, "points of mAP50 against")])
+def test_a_small_gap_of_the_quantized_file_is_no_warning(examples: DetectExamples, shift: float, said: str) -> None:
+    files = {"model.tflite": Seeing(examples), "model_quantized.tflite": Seeing(examples)}
+    result = score_files(files, examples, SHAPES, ENDING)
+    result["int8"]["mAP50_lost"] += shift / 4
+    assert [line for line in summary_lines(result) if said in line]
+    assert not any("quantized" in warning for warning in result["warnings"])
 
 
 def test_what_is_never_found_is_warned_of(examples: DetectExamples) -> None:
@@ -147,6 +156,7 @@ def test_pictures_without_boxes_are_no_score(tmp_path: Path, examples: DetectExa
         (("a",), "a"),
         (("a", "b"), "a and b"),
         (("a", "b", "c"), "a, b and c"),
+        ("abcd", "a, b, c and d"),
         ("abcde", "a, b, c and 2 more"),
     ],
 )

@@ -112,8 +112,9 @@ def _quantized(scores: Mapping[str, Mapping[str, Any]]) -> dict[str, float] | No
     if FLOAT_FILE not in scores or QUANTIZED_FILE not in scores:
         return None
     float_scores, quantized = scores[FLOAT_FILE], scores[QUANTIZED_FILE]
-    names = [name for name in ("mAP", "mAP50", "mAP75") if None not in (float_scores[name], quantized[name])]
-    return {f"{name}_lost": float_scores[name] - quantized[name] for name in names} or None
+    if float_scores["mAP50"] is None:
+        return None
+    return {f"{name}_lost": float_scores[name] - quantized[name] for name in ("mAP", "mAP50", "mAP75")}
 
 
 def _thresholds(scores: Mapping[str, Any], labels: Sequence[str]) -> np.ndarray:
@@ -174,7 +175,7 @@ def _warnings(scores: Mapping[str, Mapping[str, Any]], first: str, loss: Mapping
     if mine["pictures"] < FEW_PICTURES:
         said.append(f"Scores of {mine['pictures']} pictures are rough: validate on {FEW_PICTURES} or more.")
     said += _warnings_of_classes(mine["by_class"])
-    if loss is not None and loss.get("mAP50_lost", 0) > TOLERATED_LOSS:
+    if loss is not None and loss["mAP50_lost"] > TOLERATED_LOSS:
         said.append(f"{QUANTIZED_FILE} loses {100 * loss['mAP50_lost']:.1f} points of mAP50 against {FLOAT_FILE}.")
     for name, other in scores.items():
         if name not in (first, QUANTIZED_FILE) and abs(other["mAP50"] - mine["mAP50"]) > TOLERATED_GAP:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from trainbox.tasks.detect.scoring import QUANTIZED_FILE
+from trainbox.tasks.detect.scoring import QUANTIZED_FILE, TOLERATED_LOSS
 
 LITTLE_LOSS = 0.0005
 
@@ -49,8 +49,8 @@ def _advice(scores: Mapping[str, Any]) -> list[str]:
 
 
 def _quantized(loss: Mapping[str, float] | None) -> list[str]:
-    if not loss or "mAP50_lost" not in loss:
-        return []
+    if not loss or loss["mAP50_lost"] > TOLERATED_LOSS:
+        return []  # A warning says it.
     lost = loss["mAP50_lost"]
     if abs(lost) < LITTLE_LOSS:
         return [f"{QUANTIZED_FILE} scores as the float file does."]
@@ -69,6 +69,6 @@ def _percent(value: float) -> str:
 
 def listed(labels: Sequence[str], most: int = 3) -> str:
     """Return the first few labels as a person lists them."""
-    if len(labels) > most:
+    if len(labels) > most + 1:
         return f"{', '.join(labels[:most])} and {len(labels) - most} more"
     return " and ".join(filter(None, (", ".join(labels[:-1]), *labels[-1:])))
