@@ -116,13 +116,17 @@ def test_keras_mobilenet_v2_answers_as_keras_does(alpha: float, tmp_path: Path) 
         path = tmp_path / name
         (application.save_weights if name.endswith("weights.h5") else application.save)(path)
         imported = pretrained.start_from(network, path)
-        assert imported.kind == "Keras backbone" and imported.assigned == 260, name
+        # Keras keeps the last convolution of a narrow classifier at 1280 filters, a detector has fewer.
+        assert imported.kind == "Keras backbone" and imported.assigned == (260 if alpha == 1 else 255), name
         tapped = [network.get_layer(f"FeatureExtractor.MobilenetV2.{part}.Relu6").output
                   for part in ("expanded_conv_13.expand", "Conv_1")]  # fmt: skip
         theirs = [application.get_layer(name).output for name in ("block_13_expand_relu", "out_relu")]
         pictures = np.random.default_rng(0).uniform(-1, 1, (2, 96, 96, 3)).astype(np.float32)
         ours = keras.Model(network.input, tapped)(pictures)
-        for answer, wanted in zip(ours, keras.Model(application.input, theirs)(pictures), strict=True):
+        assert (alpha == 1) != ("MobilenetV2/Conv_1" in " ".join(imported.sentences()))
+        for answer, wanted in list(zip(ours, keras.Model(application.input, theirs)(pictures), strict=True))[
+            : 2 if alpha == 1 else 1
+        ]:
             np.testing.assert_allclose(answer, wanted, atol=1e-5)
         for layer in network.layers:
             layer.set_weights([array * 0 for array in layer.get_weights()])

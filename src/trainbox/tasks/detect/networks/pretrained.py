@@ -54,6 +54,7 @@ def start_from(network: keras.Model, source: Path | Mapping[str, np.ndarray]) ->
     Raise ModelFileError naming the tensor that does not fit, and where the file has none of the network's.
     """
     arrays, kind = _read(source, network)
+    arrays = _without_classifiers_last(arrays, network)
     folded = is_folded(arrays)
     if any(isinstance(layer, keras.layers.BatchNormalization) for layer in network.layers):
         without_norm = not any(name.endswith("/moving_variance") for name in arrays)
@@ -77,6 +78,18 @@ def _read(source: Path | Mapping[str, np.ndarray], network: keras.Model) -> tupl
         raise ModelFileError("The TensorFlow 2 checkpoint holds nothing of an SSD MobileNet.")
     heads = any(name.startswith("BoxPredictor_") for name in arrays)
     return arrays, "TensorFlow 2 detector" if heads else "TensorFlow 2 backbone"
+
+
+def _without_classifiers_last(arrays: dict[str, np.ndarray], network: keras.Model) -> dict[str, np.ndarray]:
+    """Leave the last convolution of a narrow MobileNetV2 classifier out: it stays 1280 wide, a detector's does not."""
+    last = "MobilenetV2/Conv_1/"
+    wanted = tf1_checkpoint.variables(network).get(f"FeatureExtractor/{last}weights")
+    kernel = next((array for name, array in arrays.items() if name.endswith(f"{last}weights")), None)
+    if wanted is None or kernel is None or any(name.startswith("BoxPredictor_") for name in arrays):
+        return arrays
+    if kernel.shape[:-1] != tuple(wanted.shape[:-1]) or kernel.shape[-1] == wanted.shape[-1]:
+        return arrays
+    return {name: array for name, array in arrays.items() if last not in name}
 
 
 def _candidates(folder: Path) -> Iterator[Path]:
