@@ -6,7 +6,7 @@ Sources: the OD API's ``ssd_mobilenet_v{1,2}_feature_extractor``, ``convolutiona
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 from trainbox.errors import DataError
 from trainbox.tasks.detect.anchors import AnchorSpec
@@ -15,7 +15,7 @@ from trainbox.tasks.detect.config import DetectConfig
 from trainbox.tasks.detect.formats.pipeline_config import FEATURE_EXTRACTORS
 from trainbox.tasks.detect.formats.ssd_schema import BatchNorm, Hyperparams, Ssd, SsdAnchorGenerator
 from trainbox.tasks.detect.losses import ClassificationLoss, LocalisationLoss
-from trainbox.tasks.detect.networks.ssd import EXTRAS, SsdSpec
+from trainbox.tasks.detect.networks.ssd import EXTRAS, Backbone, SsdSpec
 
 MODELS: dict[str, dict[str, Any]] = {
     "ssd_mobilenet_v1": {"backbone": "mobilenet_v1"},
@@ -106,7 +106,7 @@ def _from_pipeline(ssd: Ssd, classes: int) -> SsdSpec:
         if not fits:
             raise _refusal(field, received, supported)
     return SsdSpec(
-        backbone=FEATURE_EXTRACTORS[extractor.type],
+        backbone=cast(Backbone, FEATURE_EXTRACTORS[extractor.type]),
         classes=classes,
         size=size,
         depth_multiplier=_short(extractor.depth_multiplier),

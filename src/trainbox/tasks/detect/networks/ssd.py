@@ -10,6 +10,7 @@ from trainbox.tasks.detect.anchors import AnchorSpec
 from trainbox.tasks.detect.networks import mobilenet_v1, mobilenet_v2
 from trainbox.tasks.detect.networks.blocks import Blocks
 
+Backbone = Literal["mobilenet_v1", "mobilenet_v2"]
 EXTRAS = ((256, 512), (128, 256), (128, 256), (64, 128))
 """(1x1 filters, 3x3 filters) of the feature maps below the backbone."""
 
@@ -28,7 +29,7 @@ class SsdSpec:
     ``explicit_padding`` puts as many zeros before a strided convolution as behind it.
     """
 
-    backbone: Literal["mobilenet_v1", "mobilenet_v2"] = "mobilenet_v2"
+    backbone: Backbone = "mobilenet_v2"
     classes: int = 1
     size: tuple[int, int] = (300, 300)
     depth_multiplier: float = 1.0

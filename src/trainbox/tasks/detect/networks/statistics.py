@@ -41,8 +41,10 @@ def reestimate(network: keras.Model, batches: Iterable[np.ndarray], fresh: Colle
         for norm in norms:
             norm.trainable, weights = before[norm.name]
             norm.set_weights(weights)
-    for index, norm in enumerate(norms if seen else ()):
-        _give(norm, seen.mean[index], seen.variance[index], keep_answers=norm.name not in new)
+    if seen is None:
+        return
+    for norm, mean, variance in zip(norms, seen.mean, seen.variance, strict=True):
+        _give(norm, mean, variance, keep_answers=norm.name not in new)
 
 
 def _observe(
