@@ -60,3 +60,11 @@ def test_every_class_is_on_the_sheet_however_rare(make, read, folder):
     assert choose_images(data, 100) == [0, 1, 2, 3, 4, 5]
     make.put(folder / "JPEGImages/0.jpg", b"broken now")
     assert draw_contact_sheet(data, count=4, columns=2, tile=64).shape[2] == 3
+
+
+def test_the_sheet_shows_all_of_the_data_and_not_its_beginning(make, read, tmp_path):
+    data = read(make.voc(tmp_path / "many", 60))
+    chosen = choose_images(data, 8)
+    assert len(chosen) == 8
+    assert chosen[0] < 15 and chosen[-1] >= 45
+    assert max(np.diff(chosen)) < 25

@@ -69,3 +69,19 @@ def test_a_demo_is_left_as_it_is_and_other_files_too(demos, make, tmp_path):
 def test_a_demo_that_cannot_be_is_refused(tmp_path, images, data_format):
     with pytest.raises(UsageError, match="10 images or more, in one of the formats voc, coco, yolo, tfrecord"):
         write_demo(tmp_path / "demo", 0, images, data_format)
+
+
+@pytest.mark.parametrize("data_format", WRITERS)
+def test_scars_are_skipped_or_said(tmp_path, read, skips, warnings, data_format):
+    """The torn picture has its header, so that only decoding it tells: check and training do."""
+    assert "with scars: a picture of no bytes" in write_demo(tmp_path / "demo", 5, IMAGES, data_format, scars=True)
+    data = read(tmp_path / "demo")
+    # TFRecords are written from pictures that can be decoded; fractions beyond 1 mean something else than pixels do.
+    records, fractions = data_format == "tfrecord", data_format in ("tfrecord", "yolo")
+    assert skips() == {
+        **({} if records else {"image is empty": 1}),
+        "box has no area": 1,
+        **({"box lies beyond the image": 1} if fractions else {}),
+    }
+    assert warnings().get("box reaches beyond the image and is clipped", 0) == (0 if fractions else 1)
+    assert len(data.images) == IMAGES - (2 if records else 1)

@@ -12,6 +12,8 @@ from trainbox.tasks.detect.draw import INK, PAPER, colour_of, draw_boxes
 
 _GAP = 6
 _CAPTION = 14
+_GOLDEN = (5**0.5 - 1) / 2
+"""Its multiples, less their whole part, fill 0 to 1 evenly however few are taken."""
 
 
 def draw_contact_sheet(data: DetectionData, count: int = 24, columns: int = 6, tile: int = 240) -> np.ndarray:
@@ -23,7 +25,7 @@ def draw_contact_sheet(data: DetectionData, count: int = 24, columns: int = 6, t
     tiles = [drawn for place in choose_images(data, count) if (drawn := _tile(data, data.images[place], tile))]
     columns = max(1, min(columns, len(tiles)))
     rows = -(-len(tiles) // columns)
-    step = (tile + _GAP, tile + _CAPTION + _GAP)
+    step = (tile + _GAP, max([_CAPTION, *(drawn.height for drawn in tiles)]) + _GAP)
     sheet = Image.new("RGB", (columns * step[0] + _GAP, max(rows, 1) * step[1] + _GAP), PAPER)
     for place, drawn in enumerate(tiles):
         sheet.paste(drawn, (_GAP + place % columns * step[0], _GAP + place // columns * step[1]))
@@ -48,9 +50,10 @@ def choose_images(data: DetectionData, count: int) -> list[int]:
 
 
 def _spread(places: Sequence[int], count: int) -> list[int]:
-    """Return up to ``count`` of ``places`` at equal distances, from the whole of them."""
+    """Return up to ``count`` of ``places`` at equal distances, so ordered that the first few are spread as well."""
     wanted = np.linspace(0, len(places) - 1, min(count, len(places)))
-    return [places[int(place)] for place in wanted]
+    order = np.argsort(np.arange(len(wanted)) * _GOLDEN % 1, kind="stable")
+    return [places[int(wanted[place])] for place in order]
 
 
 def _tile(data: DetectionData, image: AnnotatedImage, side: int) -> Image.Image | None:
@@ -67,8 +70,8 @@ def _tile(data: DetectionData, image: AnnotatedImage, side: int) -> Image.Image 
     captions = names if len(names) <= 12 else [""] * len(names)
     colours = [colour_of(int(number)) for number in image.classes]
     drawn = Image.fromarray(draw_boxes(np.array(shown), image.boxes_yxyx, captions, colours))
-    tile = Image.new("RGB", (side, side + _CAPTION), PAPER)
-    tile.paste(drawn, ((side - drawn.width) // 2, side - drawn.height))
+    tile = Image.new("RGB", (side, drawn.height + _CAPTION), PAPER)
+    tile.paste(drawn, ((side - drawn.width) // 2, 0))
     said = f"{image.file_name} {image.split}".strip()
-    ImageDraw.Draw(tile).text((2, side + 1), said[-44:], fill=INK, font=ImageFont.load_default(10))
+    ImageDraw.Draw(tile).text((2, drawn.height + 1), said[-44:], fill=INK, font=ImageFont.load_default(10))
     return tile
