@@ -49,7 +49,7 @@ class Graph:
         from onnx import numpy_helper
 
         name = self._name("constant")
-        self.constants.append(numpy_helper.from_array(np.ascontiguousarray(value, dtype=dtype), name))
+        self.constants.append(numpy_helper.from_array(np.asarray(value, dtype=dtype, order="C"), name))
         return name
 
     def integers(self, *values: int) -> str:

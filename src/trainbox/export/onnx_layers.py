@@ -28,9 +28,8 @@ def _convolution(graph: Graph, layer: Any, arguments: Sequence[Any], shape: tupl
     (value,) = arguments
     _refuse(layer, layer.data_format != "channels_last", "its channels first")
     kernel = np.asarray(layer.kernel)
-    groups = layer.groups
+    groups = getattr(layer, "groups", kernel.shape[2])
     if type(layer).__name__ == "DepthwiseConv2D":
-        groups = kernel.shape[2]
         kernel = kernel.reshape(*kernel.shape[:2], 1, -1)
     inputs = [graph.first(value), graph.constant(kernel.transpose(3, 2, 0, 1))]
     if layer.use_bias:
@@ -157,7 +156,7 @@ def _joined(kind: str) -> Writer:
 def _part(graph: Graph, layer: Any, arguments: Sequence[Any], shape: tuple[int | None, ...]) -> Value:
     """Write ``value[..., 1:]`` and the like: plain slices, one for each axis that is named."""
     value, key = arguments
-    keys = list(key) if isinstance(key, tuple) else [key]
+    keys = list(key) if isinstance(key, (list, tuple)) else [key]
     whole = slice(None)
     if Ellipsis in keys:
         at = keys.index(Ellipsis)
