@@ -21,7 +21,7 @@ def bundle(trained: Callable[[str], Trained], tmp_path: Path, monkeypatch: pytes
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["--to", "onnx"], "Unknown format 'onnx'. Available: tflite, "),
+        (["--to", "caffe"], "Unknown format 'caffe'. Available: tflite, "),
         (["--to", "tflite-int8"], "needs data"),
         (["--to", "h5", "--out", "taken"], "taken exists already."),
         (["--to", "h5", "--out", "folder", "--overwrite"], "folder exists already."),
@@ -44,6 +44,15 @@ def test_exported_again_a_file_is_the_same(bundle: Path, capsys: pytest.CaptureF
         hashlib.sha256(path.read_bytes()).digest() for path in (Path("model.tflite"), bundle / "model.tflite")
     )
     assert again == first
+
+
+def test_a_model_is_exported_to_onnx(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("onnxruntime", reason="the extra 'onnx' is not installed")
+    assert cli.run(["export", str(bundle), "--to", "onnx", "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["file"] == "model.onnx" and Path("model.onnx").stat().st_size > 100_000
+    assert said["proof"]["runtime"].startswith("onnxruntime ")
+    assert said["proof"]["largest_difference"] < 1e-4
 
 
 def test_int8_is_scaled_by_the_data_it_is_given(

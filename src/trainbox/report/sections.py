@@ -31,9 +31,8 @@ def learning_section(manifest: Mapping[str, Any], best_where: str, scores: Mappi
     if history.get("resumed_from") is not None:
         facts.append(f"It was resumed from a checkpoint at step {history['resumed_from']}.")
     facts.append(f"{history['images_per_second']:.0f} images a second, {history['seconds']:.0f} s in all.")
-    waits = [epoch["data_wait"] for epoch in epochs if "data_wait" in epoch]
-    if waits:
-        facts.append(f"{share(sum(waits) / len(waits))} of the time was spent waiting for data.")
+    if history.get("data_wait") is not None:
+        facts.append(f"{share(history['data_wait'])} of the time was spent waiting for data.")
     hyperparameters = [(name, setting(value)) for name, value in sorted(manifest["hyperparameters"].items())]
     return Section(
         "How it learnt",
