@@ -73,7 +73,7 @@ def test_a_new_bundle_takes_the_place_of_the_old_one_whole(network: Any, tmp_pat
     ("file", "kind", "tolerance", "message"),
     [
         ("model.h5", "h5", -1.0, "model.h5 answers up to .* away from the Keras model"),
-        ("model.onnx", "onnx", 1e-3, "Unknown kind of model file 'onnx'"),
+        ("model.caffe", "caffe", 1e-3, "Unknown kind of model file 'caffe'"),
     ],
 )
 def test_a_failure_leaves_the_previous_bundle(

@@ -43,10 +43,10 @@ def test_a_tflite_from_outside_is_tried_in_a_process_of_its_own(bundle: Bundle, 
             runtimes.open_model(damaged)
 
 
-@pytest.mark.parametrize("name", ["model.onnx", "folder", "none.tflite"])
+@pytest.mark.parametrize("name", ["model.caffe", "folder", "none.tflite"])
 def test_what_is_no_model_file_is_refused(name: str, tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
-    (tmp_path / "model.onnx").write_bytes(b"onnx")
+    (tmp_path / "model.caffe").write_bytes(b"caffe")
     with pytest.raises(ModelFileError, match="is no model file"):
         runtimes.kind_of(tmp_path / name)
 

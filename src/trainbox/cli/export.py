@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from trainbox.export.bundle import Bundle
+    from trainbox.export.detection_ending import DetectionEnding
 
 FORMATS = {
     "tflite": ("tflite", "model.tflite"),
@@ -26,11 +27,14 @@ FORMATS = {
     "h5": ("h5", "model.h5"),
     "keras": ("keras", "model.keras"),
     "saved-model": ("saved_model", "saved_model"),
+    "onnx": ("onnx", "model.onnx"),
 }
 """Name on the command line to kind and usual file name."""
 WANTS_DATA = ("tflite-int8",)
 ROUNDED = ("tflite_int8", "tflite_dynamic")
 """Kinds rounded to 8 bits: how far off that puts them depends on the model, so it is reported and not refused."""
+BARE = ("keras", "h5")
+"""Kinds that hold the network alone, without what its answers go through afterwards."""
 TOLERANCE = 1e-3
 NOISE_EXAMPLES = 16
 
@@ -78,10 +82,27 @@ def _write(model: Path, to: str, data: Sequence[Path], target: Path) -> Mapping[
         network = task.network(bundle.manifest)
         assign(network, load_arrays(bundle.file("model.keras")))
         inputs = _inputs_of(task, bundle, network, data, Path(scratch)) if data else _noise(network)
-        deployable = Deployable(name, kind, inputs, None if kind in ROUNDED else TOLERANCE)
+        ending = _ending_of(bundle)
+        deployable = Deployable(
+            name,
+            kind,
+            inputs,
+            None if kind in ROUNDED else TOLERANCE,
+            ending=None if kind in BARE else ending,
+            integer_input=kind == "tflite_int8" and ending is not None,
+            for_cars=ending is None,
+        )
         written = write_bundle(network, [deployable], bundle.manifest, Path(scratch) / "exported")
         _put(written.file(name), target)
     return dict(written.manifest["models"][name])
+
+
+def _ending_of(bundle: "Bundle") -> "DetectionEnding | None":
+    """Return what the bundle's own files end in, None where they end in the network's answers."""
+    from trainbox.export.tflite_detection import read_ending
+
+    exact = (name for name, model in bundle.manifest["models"].items() if model["kind"] == "tflite")
+    return next(filter(None, (read_ending(bundle.file(name)) for name in exact)), None)
 
 
 def _inputs_of(

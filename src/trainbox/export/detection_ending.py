@@ -140,9 +140,9 @@ def _best_of_each_class(
     rows, classes = np.nonzero(scores >= ending.score_threshold)
     order = np.argsort(-scores[rows, classes], kind="stable")
     rows, classes = rows[order], classes[order]
-    places = {number: np.flatnonzero(classes == number) for number in np.unique(classes)}
+    places = {number: np.flatnonzero(classes == number) for number in np.unique(classes).tolist()}
     alive, kept, per_class = np.ones(len(rows), bool), [], Counter[int]()
-    for place, number in enumerate(classes):
+    for place, number in enumerate(classes.tolist()):
         if not alive[place] or per_class[number] == ending.detections_per_class:
             continue
         kept.append(place)

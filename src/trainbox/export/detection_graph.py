@@ -30,9 +30,10 @@ def in_tensorflow_lite(ending: DetectionEnding) -> Ending:
 
     most = ending.maximum_detections
 
-    @tf.function(experimental_implements=_operator(ending))
-    def mark(encodings: "tf.Tensor", scores: "tf.Tensor", anchors: "tf.Tensor") -> Any:
+    def nothing(encodings: "tf.Tensor", scores: "tf.Tensor", anchors: "tf.Tensor") -> Any:
         return tf.zeros((1, most, 4)), tf.zeros((1, most)), tf.zeros((1, most)), tf.zeros((1,))
+
+    mark = tf.function(nothing, experimental_implements=_operator(ending))
 
     def finish(encodings: "tf.Tensor", scores: "tf.Tensor") -> "dict[str, tf.Tensor]":
         return dict(zip(OUTPUTS, mark(encodings, scores, tf.constant(ending.anchors_cyxhw)), strict=True))

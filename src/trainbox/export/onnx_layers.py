@@ -34,9 +34,15 @@ def _convolution(graph: Graph, layer: Any, arguments: Sequence[Any], shape: tupl
     inputs = [graph.first(value), graph.constant(kernel.transpose(3, 2, 0, 1))]
     if layer.use_bias:
         inputs.append(graph.constant(np.asarray(layer.bias)))
-    window = {"kernel_shape": list(layer.kernel_size), "strides": list(layer.strides)}
-    pads = _pads(layer, value.shape, layer.kernel_size, layer.dilation_rate)
-    name = graph.add("Conv", inputs, group=groups, pads=pads, dilations=list(layer.dilation_rate), **window)
+    name = graph.add(
+        "Conv",
+        inputs,
+        group=groups,
+        kernel_shape=list(layer.kernel_size),
+        strides=list(layer.strides),
+        dilations=list(layer.dilation_rate),
+        pads=_pads(layer, value.shape, layer.kernel_size, layer.dilation_rate),
+    )
     return _activated(graph, layer, layer.activation, Value(shape, first=name))
 
 
@@ -58,8 +64,8 @@ def _pooling(graph: Graph, layer: Any, arguments: Sequence[Any], shape: tuple[in
     (value,) = arguments
     kind = "MaxPool" if type(layer).__name__.startswith("Max") else "AveragePool"
     pads = _pads(layer, value.shape, layer.pool_size, (1, 1))
-    window = {"kernel_shape": list(layer.pool_size), "strides": list(layer.strides), "pads": pads}
-    return Value(shape, first=graph.add(kind, [graph.first(value)], **window))
+    window, strides = list(layer.pool_size), list(layer.strides)
+    return Value(shape, first=graph.add(kind, [graph.first(value)], kernel_shape=window, strides=strides, pads=pads))
 
 
 def _global_average(graph: Graph, layer: Any, arguments: Sequence[Any], shape: tuple[int | None, ...]) -> Value:
