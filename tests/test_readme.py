@@ -39,7 +39,7 @@ def test_licence_is_the_whole_apache_licence() -> None:
 
 def test_every_command_of_the_table_is_one(tmp_path: Path) -> None:
     named = set(re.findall(r"^\| `trainbox ([a-z]+)", TEXT, flags=re.MULTILINE))
-    assert named >= {"demo", "check", "train", "evaluate", "export"}
+    assert named >= {"demo", "check", "convert", "train", "evaluate", "predict", "export"}
     for name in sorted(named):
         assert run([name, "--help"], tmp_path).returncode == 0
 
@@ -47,7 +47,10 @@ def test_every_command_of_the_table_is_one(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_commands_run_in_order(tmp_path: Path) -> None:
     ours = [command[1:] for command in COMMANDS if command[0] == "trainbox"]
-    assert [command[0] for command in ours] == ["demo", "check", "train", "evaluate", "export"]
+    assert [command[0] for command in ours] == [
+        *("demo", "check", "train", "evaluate", "export"),
+        *("demo", "check", "train", "evaluate", "predict", "export"),
+    ]
     for arguments in ours:
         done = run(arguments, tmp_path)
         assert done.returncode == 0, f"trainbox {' '.join(arguments)}: {done.stderr[-2000:]}"
@@ -55,3 +58,6 @@ def test_commands_run_in_order(tmp_path: Path) -> None:
     assert {"model.tflite", "model_quantized.tflite", "model.h5", "report.html", "manifest.json"} <= listed
     assert [name for name in listed if not (tmp_path / "pilot" / name).exists()] == []
     assert (tmp_path / "pilot-small.tflite").stat().st_size > 100_000
+    assert (tmp_path / "detector-small.tflite").stat().st_size > 1_000_000
+    for name in ("detector/labels.txt", "detector/model_quantized.tflite", "photos.png", "seen/shapes-0100.jpg"):
+        assert (tmp_path / name).stat().st_size > 0
