@@ -94,9 +94,9 @@ def test_a_hundred_pictures_of_a_network_that_sees_things_everywhere_take_second
     random = np.random.default_rng(2)
     chosen = DetectionEnding(random.uniform(0.1, 0.9, (1917, 4)), 4)
     encodings, scores = random.normal(0, 1, (100, 1917, 4)), random.uniform(0, 1, (100, 1917, 4))
-    begin = time.perf_counter()
+    begin = time.process_time()
     answers = detect(encodings, scores, chosen)
-    assert time.perf_counter() - begin < 20
+    assert time.process_time() - begin < 15
     assert (answers["num_detections"] > 10).all()
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from trainbox.errors import ExportError
+from trainbox.errors import ExportError, ModelFileError
 from trainbox.export.onnx import INSTALL
 
 
@@ -19,8 +19,11 @@ class OnnxModel:
             raise ExportError(f"{path.name} runs in 'onnxruntime', which is not installed. {INSTALL}") from error
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
-        # From memory, so that the file cannot have other files read.
-        self._session = onnxruntime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
+        try:  # from memory, so that the file cannot have other files read
+            self._session = onnxruntime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # each of its errors is a class of its own
+            reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+            raise ModelFileError(f"{path.name} does not load in onnxruntime: {reason} Export it again.") from error
         self._single = any(given.shape[:1] == [1] for given in self._session.get_inputs())
         self.inputs = [given.name for given in self._session.get_inputs()]
         self.outputs = [given.name for given in self._session.get_outputs()]
