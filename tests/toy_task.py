@@ -59,6 +59,9 @@ class Lines:
     def __len__(self) -> int:
         return len(self.rows)
 
+    def describe(self, indices: np.ndarray) -> str:
+        return f"lines {indices[:3].tolist()}"
+
     def batch(self, indices: np.ndarray, random: np.random.Generator | None) -> Any:
         if random is not None:
             _reach("batch", self.config, each_time=True)

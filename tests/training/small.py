@@ -28,6 +28,9 @@ class Pictures:
             images += random.uniform(-0.1, 0.1, (len(indices), 1, 1, 1)).astype(np.float32)
         return {"image": images}, {"place": self.targets[indices, None]}, None
 
+    def describe(self, indices: np.ndarray) -> str:
+        return ", ".join(f"picture {index}" for index in indices[:3])
+
 
 class StopAfter:
     """Asks to stop once it was looked at ``looks`` times; never where that is None."""

@@ -3,6 +3,7 @@ from itertools import chain
 import numpy as np
 from small import Pictures
 
+from trainbox.data.workers import ProcessReader
 from trainbox.training.recipe import Batch
 from trainbox.training.steps import TrainingSteps, ValidationSteps
 
@@ -67,3 +68,51 @@ def test_validation_reads_everything_in_order_as_it_is():
     assert asked.drawn == [None] * 7
     assert len(batches[-1][0]["image"]) == 2
     assert len(ValidationSteps(asked, 8, batches=2)) == 2
+
+
+def all_indices(count: int | None, epochs: int) -> list[list[int]]:
+    asked = Asked(50)
+    steps = TrainingSteps(asked, 8, 1, count)
+    for epoch in range(epochs):
+        steps.begin(epoch, 0)
+        for index in range(len(steps)):
+            steps[index]
+    return asked.indices
+
+
+def test_epochs_of_any_length_go_through_the_same_passes():
+    assert all_indices(None, 3) == all_indices(9, 2) == all_indices(18, 1) == all_indices(2, 9)
+
+
+def test_a_reader_in_other_processes_gives_the_same_batches():
+    here = TrainingSteps(Pictures(50), 8, 1)
+    reader = ProcessReader(Pictures(50).batch, 2)
+    try:
+        there = TrainingSteps(Pictures(50), 8, 1, reader=reader)
+        for index in (0, 0, 1, 2, 3, 4, 5):
+            np.testing.assert_array_equal(here[index][0]["image"], there[index][0]["image"])
+        there.begin(0, 3)
+        np.testing.assert_array_equal(here[3][0]["image"], there[0][0]["image"])
+    finally:
+        reader.close()
+
+
+class Killed(Pictures):
+    def batch(self, indices, random):
+        import multiprocessing
+        import os
+
+        if multiprocessing.parent_process() is not None:
+            os._exit(9)
+        return super().batch(indices, random)
+
+
+def test_batches_are_read_here_where_the_reader_was_killed():
+    reader = ProcessReader(Killed(50).batch, 1)
+    try:
+        steps = TrainingSteps(Killed(50), 8, 1, reader=reader)
+        whole = TrainingSteps(Pictures(50), 8, 1)
+        for index in range(3):
+            np.testing.assert_array_equal(steps[index][0]["image"], whole[index][0]["image"])
+    finally:
+        reader.close()

@@ -5,7 +5,7 @@ import os
 import tempfile
 import traceback
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -52,6 +52,7 @@ def train(paths: Paths, stop: Stop, say: Say = print) -> None:
             refuse_unwritable(paths, job)
             datasets = job.task.datasets(job.config, job.channels, scratch)
             say_what_was_read(datasets, say)
+            job = replace(job, config=job.task.completed(job.config, datasets))
             refuse_oversized_batch(job.config, datasets)
             device = prepare(job.config.precision, job.config.seed, say)
             with device.arithmetic():
@@ -64,11 +65,12 @@ def train(paths: Paths, stop: Stop, say: Say = print) -> None:
         )
         refuse_untrained(history, job.checkpoints, stop)
         say(f"Trained {len(history.epochs)} epochs in {history.seconds:.0f} s ({history.stopped}); writing the model.")
+        say(f"Of the training, {100 * history.data_wait:.1f} % of the time was spent waiting for data.")
         network = job.task.deployed(job.config, recipe.network)
         write_bundle(
             network,
             job.task.deployables(job.config, datasets, network),
-            manifest(job, datasets, history),
+            {**manifest(job, datasets, history), "network": dict(recipe.facts)},
             paths.model,
             lambda folder, document: finish(job, datasets, history, stop, say, folder, document),
         )
@@ -159,7 +161,7 @@ def finish(
 
     Told to stop, it leaves out what there may be no time for: the model is worth more than words about it.
     """
-    files: dict[str, str | bytes] = {"hyperparameters.json": job.received}
+    files: dict[str, str | bytes] = {"hyperparameters.json": job.received, **job.task.further_files(datasets)}
     if stop.seconds_left < SECONDS_FOR_SCORES:
         say("Warning: told to stop, so the files are proved but not scored, and there is no report.")
         return files

@@ -3,10 +3,10 @@
 import hashlib
 import mmap
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -42,6 +42,10 @@ class ImageCache:
         self._map = _map(path)
         self._pixels = np.frombuffer(self._map or b"", np.uint8).reshape(len(usable), *size, 3)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travel to another process as the path of the file, which is mapped there again."""
+        return ImageCache, (self.path, self.size, self.usable, self.digests)
+
     def __len__(self) -> int:
         """Return the number of images."""
         return len(self.usable)
@@ -65,11 +69,13 @@ def build_cache(
     folder: Path,
     problems: Problems,
     workers: int | None = None,
+    expected: Collection[str] = (),
 ) -> ImageCache:
     """Decode every image to ``size`` (height, width) into one file in ``folder``, and return it for reading.
 
-    Images that cannot be read are skipped in ``problems``, odd ones warned of, each with where it lies. ``workers``
-    is the number of processes, by default one a processor. Raises DataError where the disk has no room.
+    Images that cannot be read are skipped in ``problems``, odd ones warned of, each with where it lies, but for what
+    is ``expected``. ``workers`` is the number of processes, by default one a processor. Raises DataError where the disk
+    has no room.
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "images.cache"
@@ -81,7 +87,7 @@ def build_cache(
         for index, outcome in zip(chunk, outcomes, strict=True):
             usable[index] = outcome.skipped is None
             digests[index] = outcome.digest
-            _report(outcome, images[index], problems)
+            _report(outcome, images[index], problems, expected)
     return ImageCache(path, size, usable, digests)
 
 
@@ -92,11 +98,12 @@ class _Outcome:
     notes: tuple[str, ...] = ()
 
 
-def _report(outcome: _Outcome, image: ImageSource, problems: Problems) -> None:
+def _report(outcome: _Outcome, image: ImageSource, problems: Problems, expected: Collection[str]) -> None:
     if outcome.skipped is not None:
         problems.skip(outcome.skipped, str(image))
     for note in outcome.notes:
-        problems.warn(note, str(image))
+        if note not in expected:
+            problems.warn(note, str(image))
 
 
 def _map(path: Path) -> mmap.mmap | None:

@@ -39,6 +39,9 @@ _TURNS = {
 }
 _EXIF_ORIENTATION = 0x0112
 
+RESIZED = "image resized"
+"""The note of an image that was not of the size asked for."""
+
 
 class UnreadableImage(UnreadableFile):
     """Bytes that give no picture. ``reason`` is a short stable phrase ("image is truncated")."""
@@ -140,7 +143,7 @@ def _pixels(opened: "ImageFile", size: tuple[int, int] | None) -> tuple[np.ndarr
         notes.append("image turned as its EXIF says")
     if size is not None and image.size != (size[1], size[0]):
         image = image.resize((size[1], size[0]), Image.Resampling.BICUBIC)
-        notes.append("image resized")
+        notes.append(RESIZED)
     return np.array(image), tuple(notes)
 
 

@@ -5,7 +5,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
+from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
 from typing import Any
 
 from trainbox.errors import DataError
@@ -13,7 +13,7 @@ from trainbox.errors import DataError
 # Starting a process costs as much as decoding about so many images.
 FEW_IMAGES = 512
 
-Work = Callable[[range], list[Any]]
+Work = Callable[..., Any]
 
 
 def in_processes(work: Work, chunks: Sequence[range], workers: int | None = None) -> Iterator[list[Any]]:
@@ -26,8 +26,7 @@ def in_processes(work: Work, chunks: Sequence[range], workers: int | None = None
     if workers <= 1 or sum(map(len, chunks)) < FEW_IMAGES:
         yield from map(work, chunks)
         return
-    # Spawned, not forked: a fork copies locks that other threads hold, and TensorFlow's threads are not copied at all.
-    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), initializer=_start, initargs=(work,))
+    pool = _pool(work, workers)
     try:
         yield from pool.map(_do, chunks)
     except BrokenExecutor:
@@ -36,6 +35,26 @@ def in_processes(work: Work, chunks: Sequence[range], workers: int | None = None
         ) from None
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+class ProcessReader:
+    """Does ``work`` in other processes, for one who asks ahead. The processes start with the first question."""
+
+    def __init__(self, work: Work, workers: int) -> None:
+        self._pool = _pool(work, workers)
+
+    def ask(self, *arguments: Any) -> "Future[Any]":
+        """Begin ``work(*arguments)``; its future raises BrokenExecutor where a process was killed."""
+        return self._pool.submit(_do, *arguments)
+
+    def close(self) -> None:
+        """End the processes; what was asked and not begun is dropped."""
+        self._pool.shutdown(cancel_futures=True)
+
+
+def _pool(work: Work, workers: int) -> ProcessPoolExecutor:
+    # Spawned, not forked: a fork copies locks that other threads hold, and TensorFlow's threads are not copied at all.
+    return ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), initializer=_start, initargs=(work,))
 
 
 def available_processors() -> int:
@@ -64,7 +83,7 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _do(chunk: range) -> list[Any]:
+def _do(*arguments: Any) -> Any:
     if _work is None:
         raise RuntimeError("the worker was not started")
-    return _work(chunk)
+    return _work(*arguments)

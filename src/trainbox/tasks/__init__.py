@@ -100,6 +100,9 @@ class Task(Protocol):
     def datasets(self, config: Any, channels: Mapping[str, Path], scratch: Path) -> Datasets:
         """Read, filter, split and cache the channels' data; raise ChannelError or DataError."""
 
+    def completed(self, config: Any, datasets: Datasets) -> Any:
+        """Return the hyperparameters with those that were left open filled in, as the data says."""
+
     def recipe(self, config: Any, datasets: Datasets) -> "Recipe":
         """Build the model and say how to train it."""
 
@@ -111,6 +114,9 @@ class Task(Protocol):
 
     def deployables(self, config: Any, datasets: Datasets, network: "keras.Model") -> Sequence["Deployable"]:
         """Say which files to write from the ``deployed`` network, each with its runtime and validation inputs."""
+
+    def further_files(self, datasets: Datasets) -> Mapping[str, str]:
+        """Return what else belongs into the bundle, by file name: lists of labels."""
 
     def evaluate(self, bundle: "Bundle", paths: Sequence[Path]) -> Mapping[str, Any]:
         """Score each exported file of a bundle on a data set; return ``{file name: {score name: value}}``."""

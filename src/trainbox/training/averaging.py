@@ -4,13 +4,16 @@ The mean over the last steps does what a falling learning rate does at the end o
 where an early stop ends a run, and until then the rate can stay high. (Polyak and Juditsky, 1992.)
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
 import numpy as np
 
 LONGEST = 0.99
+
+Pace = Callable[[Any, Any], Any]
+"""Takes a variable and the step, counted from 0; returns what its learning rate is multiplied by."""
 
 
 class AveragingAdam(keras.optimizers.Adam):
@@ -20,8 +23,9 @@ class AveragingAdam(keras.optimizers.Adam):
     optimizer's variables, so a checkpoint holds them.
     """
 
-    def __init__(self, learning_rate: Any, **options: Any) -> None:
+    def __init__(self, learning_rate: Any, pace: Pace | None = None, **options: Any) -> None:
         super().__init__(learning_rate, use_ema=True, ema_overwrite_frequency=None, **options)
+        self._pace = pace
 
     @property
     def ema_momentum(self) -> Any:
@@ -32,6 +36,14 @@ class AveragingAdam(keras.optimizers.Adam):
     @ema_momentum.setter
     def ema_momentum(self, value: float) -> None:
         """Pass over what Keras' constructor sets: the step decides."""
+
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        """Update a variable at its own pace, where there is one."""
+        if self._pace is not None:
+            # TensorFlow hands over what is inside of a Keras variable, which has no path.
+            known = self._trainable_variables[self._get_variable_index(variable)]
+            learning_rate = learning_rate * self._pace(known, self.iterations)
+        super().update_step(gradient, variable, learning_rate)
 
     def finalize_variable_values(self, var_list: Sequence[Any]) -> None:
         """Leave the weights as they are: Keras would put the means in whenever a ``fit`` ends, also a resumed part."""

@@ -16,6 +16,9 @@ class TrainingConfig(BaseModel):
 
     task: str | None = Field(None, description="The task; told from the channels where it is not given.")
     epochs: int = Field(100, ge=1, le=100_000, description="Passes over the training examples at most.")
+    steps_per_epoch: int | None = Field(
+        None, ge=1, description="Steps between two validations; a pass over the training examples if not given."
+    )
     batch_size: int = Field(128, ge=1, le=65_536, description="Examples per step.")
     learning_rate: float | None = Field(
         None, gt=0, le=10, description="Peak learning rate; the task's own where not given."

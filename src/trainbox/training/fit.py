@@ -9,9 +9,9 @@ from typing import Any
 import keras
 
 from trainbox.errors import TrainingFailed
-from trainbox.training.averaging import AveragingAdam
 from trainbox.training.checkpoint import CheckpointFolder, ignore_stage
 from trainbox.training.config import TrainingConfig
+from trainbox.training.guard import GuardedAdam, finite_loss
 from trainbox.training.memory import reused_memory
 from trainbox.training.progress import open_display
 from trainbox.training.recipe import Recipe
@@ -28,7 +28,8 @@ class History:
     ``epochs`` holds, for each epoch, its ``loss``, ``val_loss``, metrics, ``learning_rate`` and ``images_per_second``.
     ``best_epoch`` counts from 1 and is 0 where no epoch was finished. ``stopped`` is why it ended: "epochs",
     "early stop" or "interrupted". ``seconds`` are of all processes that took part, ``images_per_second`` those of this
-    one while it trained. ``resumed_from`` is the step, counted over all epochs, where this process took over.
+    one while it trained, ``data_wait`` the share of that time in which it waited for them. ``resumed_from`` is the
+    step, counted over all epochs, where this process took over.
     """
 
     epochs: list[dict[str, float]] = field(default_factory=list)
@@ -36,6 +37,7 @@ class History:
     stopped: str = "epochs"
     seconds: float = 0.0
     images_per_second: float = 0.0
+    data_wait: float = 0.0
     resumed_from: int | None = None
 
 
@@ -59,11 +61,12 @@ def fit(
     """
     if not len(recipe.train):
         raise TrainingFailed("There are no training examples. Received: 0. Give more data, or filter out less of it.")
-    steps = TrainingSteps(recipe.train, config.batch_size, config.seed)
-    validation = ValidationSteps(recipe.validation, config.batch_size) if len(recipe.validation) else None
+    steps = TrainingSteps(recipe.train, config.batch_size, config.seed, config.steps_per_epoch, recipe.reader)
+    validated_here = len(recipe.validation) and recipe.scores is None
+    validation = ValidationSteps(recipe.validation, config.batch_size) if validated_here else None
     _compile(recipe, config, steps.count)
     folder = CheckpointFolder(checkpoints, fingerprint(recipe, config), on_stage) if checkpoints else None
-    run = Run(recipe.model, config, steps, folder, stop, open_display(say, monotonic))
+    run = Run(recipe, config, steps, folder, stop, open_display(say, monotonic), say)
     resumed_from = _resume(run, say)
     try:
         if run.progress.stopped is None:
@@ -74,17 +77,27 @@ def fit(
         stopped = "interrupted"
     finally:
         run.display.close()
+        if recipe.reader is not None:
+            recipe.reader.close()
     if run.best:
         assign_weights(run.model, run.best)
     progress = run.progress
-    return History(progress.epochs, progress.best_epoch, stopped, progress.seconds, run.rate.of_all(), resumed_from)
+    return History(
+        progress.epochs,
+        progress.best_epoch,
+        stopped,
+        progress.seconds,
+        run.rate.of_all(),
+        run.waiting.share_of_all(),
+        resumed_from,
+    )
 
 
 def _compile(recipe: Recipe, config: TrainingConfig, steps_per_epoch: int) -> None:
     peak = config.learning_rate or recipe.learning_rate
     recipe.model.compile(
-        optimizer=AveragingAdam(schedule_for(peak, steps_per_epoch, config.epochs)),
-        loss=dict(recipe.losses),
+        optimizer=GuardedAdam(schedule_for(peak, steps_per_epoch, config.epochs), recipe.pace),
+        loss={name: finite_loss(loss) for name, loss in recipe.losses.items()},
         loss_weights=dict(recipe.loss_weights),
         metrics=dict(recipe.metrics),
         # XLA makes TensorFlow's convolutions several times slower on a CPU, and Keras would turn it on.
@@ -143,7 +156,7 @@ def _finish_epoch(run: Run, validation: ValidationSteps | None) -> None:
     if validation is not None:
         scores = run.model.evaluate(validation, verbose=0, return_dict=True, callbacks=_Watch(run, ()))
         logs.update({f"val_{name}": value for name, value in scores.items()})
-    run.end_epoch(logs)
+    run.end_epoch({**logs, **run.validated(lambda: run.model)})
 
 
 def _tensorboard(logs: Path | None) -> Sequence[keras.callbacks.Callback]:
@@ -188,5 +201,7 @@ class _Watch(keras.callbacks.CallbackList):
         self._run.end_validation_step(lambda: self.model)
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
-        super().on_epoch_end(epoch, logs)
-        self.model.stop_training = self._run.end_epoch(logs or {})
+        scores = self._run.validated(lambda: self.model)
+        values = {**(logs or {}), **scores}
+        super().on_epoch_end(epoch, values)
+        self.model.stop_training = self._run.end_epoch(values)

@@ -39,6 +39,13 @@ def reused_memory() -> Iterator[None]:
         glibc.malloc_trim(0)
 
 
+def hand_back() -> None:
+    """Hand back what is free now: over many epochs freed memory breaks up into pieces that nothing fits into."""
+    glibc = _glibc()
+    if glibc is not None:
+        glibc.malloc_trim(0)
+
+
 def _glibc() -> Any:
     if not sys.platform.startswith("linux"):
         return None

@@ -1,35 +1,55 @@
-"""Examples as Keras reads them: batches whose order and augmentation follow from seed, epoch and step alone."""
+"""Examples as Keras reads them: batches whose order and augmentation follow from seed, pass and step alone."""
+
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import BrokenExecutor, Future
+from time import monotonic
 
 import keras
 import numpy as np
 
-from trainbox.training.recipe import Batch, Examples
+from trainbox.training.recipe import Batch, Examples, Reader
 
-# Sets the order of an epoch apart from its augmentation, which draws from the same seed and epoch.
+# Sets the order of a pass apart from its augmentation, which draws from the same seed and pass.
 _ORDER = 1
+AHEAD = 4
+"""Batches that are asked for before they are needed."""
 
 
 class TrainingSteps(keras.utils.PyDataset):
-    """One epoch's batches, from any of its steps on. A last batch that would not be full is left out.
+    """One epoch's batches, from any of its steps on.
 
-    All batches are then of one shape, for which the step is compiled once, and of one weight in the gradient; what is
-    left out differs with every epoch.
+    An epoch is ``count`` steps: one pass over the examples where None. A pass leaves out the last batch that would not
+    be full: all batches are then of one shape, for which the step is compiled once, and of one weight in the gradient;
+    what is left out differs with every pass. ``reader`` reads ahead; without one, batches are read here.
     """
 
-    def __init__(self, examples: Examples, batch_size: int, seed: int) -> None:
+    def __init__(
+        self,
+        examples: Examples,
+        batch_size: int,
+        seed: int,
+        count: int | None = None,
+        reader: Reader | None = None,
+        clock: Callable[[], float] = monotonic,
+    ) -> None:
         super().__init__()
         self._examples = examples
         self._seed = seed
+        self._reader = reader
+        self._clock = clock
         self.batch_size = min(batch_size, len(examples))
-        self.count = len(examples) // self.batch_size
+        self._per_pass = len(examples) // self.batch_size
+        self.count = count or self._per_pass
+        self._orders: dict[int, np.ndarray] = {}
         self.begin(0, 0)
 
     def begin(self, epoch: int, first_step: int) -> None:
-        """Draw the order of an epoch (counted from 0), to be read from ``first_step`` on."""
-        sequence = np.random.SeedSequence([self._seed, epoch], spawn_key=(_ORDER,))
-        self._order = np.random.Generator(np.random.PCG64(sequence)).permutation(len(self._examples))
+        """Go to an epoch (counted from 0), to be read from ``first_step`` on."""
         self._epoch = epoch
         self._first = first_step
+        self._asked: deque[tuple[int, Future[Batch]]] = deque()
+        self.handed_over: dict[int, float] = {}
 
     def __len__(self) -> int:
         """Return the number of batches left in this epoch."""
@@ -38,9 +58,45 @@ class TrainingSteps(keras.utils.PyDataset):
     def __getitem__(self, index: int) -> tuple:
         """Read one batch."""
         step = self._first + index
-        indices = self._order[step * self.batch_size : (step + 1) * self.batch_size]
-        sequence = np.random.SeedSequence([self._seed, self._epoch, step])
-        return _for_keras(self._examples.batch(indices, np.random.Generator(np.random.PCG64(sequence))))
+        batch = self._read_ahead(step) if self._reader else self._examples.batch(*self._drawn(step))
+        self.handed_over[step] = self._clock()
+        return _for_keras(batch)
+
+    def indices(self, total_step: int) -> np.ndarray:
+        """Return the examples of a step, counted from 0 over the whole run: int64 (batch size,)."""
+        at_pass, step = divmod(total_step, self._per_pass)
+        if at_pass not in self._orders:
+            sequence = np.random.SeedSequence([self._seed, at_pass], spawn_key=(_ORDER,))
+            order = np.random.Generator(np.random.PCG64(sequence)).permutation(len(self._examples))
+            self._orders = {number: kept for number, kept in self._orders.items() if number == at_pass - 1}
+            self._orders[at_pass] = order
+        return self._orders[at_pass][step * self.batch_size : (step + 1) * self.batch_size]
+
+    def _drawn(self, step: int) -> tuple[np.ndarray, np.random.Generator]:
+        """Return what a step of this epoch reads: its examples, and the state that draws their augmentation."""
+        total = self._epoch * self.count + step
+        sequence = np.random.SeedSequence([self._seed, *divmod(total, self._per_pass)])
+        return self.indices(total), np.random.Generator(np.random.PCG64(sequence))
+
+    def _read_ahead(self, step: int) -> Batch:
+        """Return the batch of a step from the reader; read it here, and all that follow, where the reader has died."""
+        try:
+            return self._ask_ahead(step).result()
+        except BrokenExecutor:
+            self._reader = None
+            return self._examples.batch(*self._drawn(step))
+
+    def _ask_ahead(self, step: int) -> "Future[Batch]":
+        """Return the batch of a step, asked for earlier where it could be, and ask for the next ones."""
+        if self._reader is None:
+            raise BrokenExecutor("there is no reader to ask")
+        # Keras may go back to the first batch to learn its shape.
+        if self._asked and self._asked[0][0] != step:
+            self._asked.clear()
+        first = self._asked[-1][0] + 1 if self._asked else step
+        for ahead in range(first, min(step + 1 + AHEAD, self.count)):
+            self._asked.append((ahead, self._reader.ask(*self._drawn(ahead))))
+        return self._asked.popleft()[1]
 
 
 class ValidationSteps(keras.utils.PyDataset):

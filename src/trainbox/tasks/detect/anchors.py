@@ -1,8 +1,7 @@
 """Anchors of SSD, and the code that says how far a box is from its anchor.
 
 Sources: W. Liu et al., "SSD: Single Shot MultiBox Detector" (2016), section 2.2; the OD API's
-``ssd_anchor_generator``, whose
-order, first layer and missing clipping trained checkpoints depend on.
+``ssd_anchor_generator``, whose order, first layer and missing clipping trained checkpoints depend on.
 """
 
 from collections.abc import Sequence

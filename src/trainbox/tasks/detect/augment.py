@@ -4,7 +4,7 @@ Sources of the recipes: W. Liu et al., "SSD" (2016), sections 2.2 and 3.6 (photo
 A. Bochkovskiy et al., "YOLOv4" (2020), section 3.4 (mosaic).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,6 +15,10 @@ LEAST_OVERLAPS = (None, 0.1, 0.3, 0.5, 0.7, 0.9, 0.0)
 CROP_TRIES = 50
 LEAST_VISIBLE = 0.25
 """Boxes of which a smaller share stays in the picture are dropped."""
+MOSAIC_SHARE = 0.3
+MOSAIC_SCALES = (0.6, 1.1)
+ZOOMED_SHARE = 0.6
+"""Share of the pictures that may be zoomed out; half of them are."""
 MEAN_GREY = (124, 117, 104)
 
 
@@ -25,6 +29,12 @@ class Picture:
     image: Image.Image
     boxes_yxyx: np.ndarray
     classes: np.ndarray
+
+    def resized(self, size: tuple[int, int]) -> "Picture":
+        """Return the picture at ``size`` (height, width) in pixels."""
+        if self.image.size == (size[1], size[0]):
+            return self
+        return replace(self, image=self.image.resize((size[1], size[0]), Image.Resampling.BILINEAR))
 
 
 Change = Callable[[Picture, np.random.Generator], Picture]
@@ -81,7 +91,7 @@ def area(boxes_yxyx: np.ndarray) -> np.ndarray:
     return np.prod(np.clip(boxes_yxyx[:, 2:] - boxes_yxyx[:, :2], 0, None), axis=-1)
 
 
-def zoom_out(picture: Picture, random: np.random.Generator, largest: float = 3.0) -> Picture:
+def zoom_out(picture: Picture, random: np.random.Generator, largest: float = 2.0) -> Picture:
     """Put the picture somewhere on a larger grey canvas, half of the time."""
     if random.random() < 0.5:
         return picture
@@ -115,7 +125,11 @@ def _overlaps(boxes_yxyx: np.ndarray, view: tuple[float, float, float, float]) -
 
 
 def mosaic(pictures: Sequence[Picture], random: np.random.Generator, size: tuple[int, int]) -> Picture:
-    """Join four pictures around a drawn centre into one of ``size`` (height, width)."""
+    """Join parts of four pictures around a drawn centre into one of ``size`` (height, width).
+
+    A part is drawn so that things keep about the size they have in their picture: half a picture of half-size things
+    would teach a detector what it is never shown.
+    """
     centre_y, centre_x = random.uniform(0.35, 0.65, 2)
     canvas = Image.new("RGB", (size[1], size[0]), MEAN_GREY)
     boxes, classes = [], []
@@ -126,9 +140,42 @@ def mosaic(pictures: Sequence[Picture], random: np.random.Generator, size: tuple
         (centre_y, centre_x, 1, 1),
     ]
     for picture, (top, left, bottom, right) in zip(pictures, corners, strict=True):
+        part = _part(picture, bottom - top, right - left, random)
         edges = [round(left * size[1]), round(top * size[0]), round(right * size[1]), round(bottom * size[0])]
-        tile = picture.image.resize((edges[2] - edges[0], edges[3] - edges[1]), Image.Resampling.BILINEAR)
+        tile = part.image.resize((edges[2] - edges[0], edges[3] - edges[1]), Image.Resampling.BILINEAR)
         canvas.paste(tile, (edges[0], edges[1]))
-        boxes.append(picture.boxes_yxyx * ([bottom - top, right - left] * 2) + [top, left, top, left])
-        classes.append(picture.classes)
+        boxes.append(part.boxes_yxyx * ([bottom - top, right - left] * 2) + [top, left, top, left])
+        classes.append(part.classes)
     return Picture(canvas, np.concatenate(boxes).astype(np.float32), np.concatenate(classes))
+
+
+def _part(picture: Picture, height: float, width: float, random: np.random.Generator) -> Picture:
+    """Cut a window out of a picture that, shown at ``height`` and ``width``, is enlarged by a drawn factor."""
+    scale = random.uniform(*MOSAIC_SCALES)
+    tall, wide = min(1.0, height / scale), min(1.0, width / scale)
+    top, left = random.uniform(0, 1 - tall), random.uniform(0, 1 - wide)
+    return window(picture, top, left, top + tall, left + wide)
+
+
+CHANGES = ("flip", "photometric", "zoom_out", "crop", "mosaic")
+
+
+def changed(
+    picture: Picture,
+    others: Callable[[], Sequence[Picture]],
+    changes: Collection[str],
+    size: tuple[int, int],
+    random: np.random.Generator,
+) -> Picture:
+    """Apply the ``changes`` that are asked for, in their order, and resize to ``size`` (height, width).
+
+    ``others`` gives the three pictures of a mosaic. Colours are changed last, when there are the fewest pixels.
+    """
+    if "mosaic" in changes and random.random() < MOSAIC_SHARE:
+        picture = mosaic([picture, *others()], random, size)
+    else:
+        picture = zoom_out(picture, random) if "zoom_out" in changes and random.random() < ZOOMED_SHARE else picture
+        picture = crop(picture, random) if "crop" in changes else picture
+    picture = flip(picture, random) if "flip" in changes else picture
+    picture = picture.resized(size)
+    return photometric(picture, random) if "photometric" in changes else picture

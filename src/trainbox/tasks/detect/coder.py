@@ -3,8 +3,12 @@
 Source: S. Ren et al., "Faster R-CNN" (2015), equation 2. Boxes are yxyx, normalised; anchors and encodings as named.
 """
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-from keras import KerasTensor, ops
+
+if TYPE_CHECKING:
+    from keras import KerasTensor
 
 SCALES = (10.0, 10.0, 5.0, 5.0)
 """What ty, tx, th, tw are multiplied by."""
@@ -25,8 +29,11 @@ def encode(boxes_yxyx: np.ndarray, anchors_cyxhw: np.ndarray) -> np.ndarray:
     return (np.stack(codes, axis=-1) * SCALES).astype(np.float32)
 
 
-def decode(encodings: KerasTensor, anchors_cyxhw: np.ndarray) -> KerasTensor:
+def decode(encodings: "KerasTensor", anchors_cyxhw: np.ndarray) -> "KerasTensor":
     """Return boxes yxyx, (batch, n, 4), not clipped."""
+    # Processes that prepare pictures encode boxes and need no Keras.
+    from keras import ops
+
     ty, tx, th, tw = ops.unstack(encodings / np.array(SCALES, np.float32), axis=-1)
     cy, cx, anchor_height, anchor_width = anchors_cyxhw.T
     half_height, half_width = ops.exp(th) * anchor_height / 2, ops.exp(tw) * anchor_width / 2

@@ -21,11 +21,11 @@ class DetectConfig(TrainingConfig):
     model: NETWORKS | None = Field(
         None, description="The network; from pipeline.config where that is given, else ssdlite_mobilenet_v2."
     )
-    image_size: int = Field(
-        300,
+    image_size: int | None = Field(
+        None,
         ge=96,
         le=1024,
-        description="Side in pixels of the square picture the network sees; with pipeline.config, of the quantized file.",
+        description="Side in pixels of the square picture the network sees; from pipeline.config, else 300.",
     )
     depth_multiplier: float | None = Field(
         None, gt=0, le=4, description="Width of the backbone; from pipeline.config, else 1."
@@ -61,7 +61,7 @@ class DetectConfig(TrainingConfig):
         0.2, gt=0, le=0.9, description="Share of the pictures that validate where the data has no split of its own."
     )
     score_threshold: float = Field(0.01, ge=0, lt=1, description="Detections of a lower score are left out.")
-    iou_threshold: float = Field(0.6, gt=0, le=1, description="Of boxes of a class that overlap more, the best is kept.")
+    iou_threshold: float = Field(0.6, gt=0, le=1, description="Of boxes of a class that overlap more the best is kept.")
     maximum_detections: int = Field(100, ge=1, le=1000, description="Detections per picture at most.")
     quantize: bool = Field(False, description="Write model_quantized.tflite too, as inference_type says.")
     inference_type: Literal["FLOAT", "QUANTIZED_UINT8"] = Field(

@@ -1,5 +1,6 @@
 """One model of a detection data set, whatever format it came in."""
 
+import dataclasses
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from trainbox.data.text import printable
 from trainbox.errors import DataError
 from trainbox.tasks.detect.boxes import usable_boxes
 from trainbox.tasks.detect.formats.annotation import Annotation
+from trainbox.tasks.detect.formats.pipeline_config import PipelineConfig
 from trainbox.tasks.detect.reading import Source, SourceContent, read_sources
 
 MAX_SKIPPED_SHARE = 0.5
@@ -63,11 +65,20 @@ class AnnotatedImage:
 
 @dataclass(frozen=True, eq=False)
 class DetectionData:
-    """All images in the order of their files, background (no box) included, and the class names in order."""
+    """All images in the order of their files, background (no box) included, and the class names in order.
+
+    ``pipeline`` is the pipeline.config that lay beside them, where one did.
+    """
 
     images: tuple[AnnotatedImage, ...]
     labels: tuple[str, ...]
     formats: tuple[str, ...]
+    pipeline: PipelineConfig | None = None
+
+    def renumbered(self, numbers: np.ndarray, labels: tuple[str, ...]) -> "DetectionData":
+        """Return the data with its class k as ``numbers[k]`` of other ``labels``."""
+        images = tuple(dataclasses.replace(image, classes=numbers[image.classes]) for image in self.images)
+        return dataclasses.replace(self, images=images, labels=labels)
 
     def fingerprint(self) -> str:
         """Return a digest of every image, box, class and split, and the labels: hexadecimal."""
@@ -101,7 +112,8 @@ def _read(content: Sequence[SourceContent], problems: Problems) -> DetectionData
     images = list(_usable(content, numbers, problems))
     _refuse_unusable(images, content, problems)
     _warn_of_unused_labels(images, labels, problems)
-    return DetectionData(tuple(images), labels, tuple(dict.fromkeys(one.format.title for one in content)))
+    pipeline = next((one.pipeline for one in content if one.pipeline), None)
+    return DetectionData(tuple(images), labels, tuple(dict.fromkeys(one.format.title for one in content)), pipeline)
 
 
 def _labels(content: Sequence[SourceContent]) -> tuple[str, ...]:

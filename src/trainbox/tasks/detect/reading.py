@@ -38,12 +38,13 @@ class Source:
 
 @dataclass(frozen=True)
 class SourceContent:
-    """What one source holds in one tree of files."""
+    """What one source holds in one tree of files. ``pipeline`` is the pipeline.config that lay in any source."""
 
     label: str
     split: str
     format: Format
     annotations: AnnotationSet
+    pipeline: PipelineConfig | None = None
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ def read_sources(
             annotations = form.read(tree, names, reading)
             if annotations.labels is None and label_map is not None:
                 annotations = AnnotationSet(annotations.annotations, label_map.labels())
-            content.append(SourceContent(tree.label, one.source.split, form, annotations))
+            content.append(SourceContent(tree.label, one.source.split, form, annotations, pipeline))
         _forget_read_archives(problems, [tree.where(name) for tree, names in found for name in names])
     return content
 

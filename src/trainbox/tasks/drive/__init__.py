@@ -56,6 +56,10 @@ class DriveTask:
 
         return read_datasets(config, channels, scratch)
 
+    def completed(self, config: DriveConfig, datasets: Any) -> DriveConfig:
+        """Return the hyperparameters: none are left open."""
+        return config
+
     def recipe(self, config: DriveConfig, datasets: Any) -> "Recipe":
         """Build the pilot's network behind the augmentation."""
         from trainbox.tasks.drive.recipe import recipe
@@ -80,6 +84,10 @@ class DriveTask:
         from trainbox.tasks.drive.recipe import deployables
 
         return deployables(config, datasets)
+
+    def further_files(self, datasets: Any) -> Mapping[str, str]:
+        """Return nothing: a pilot's files are all there is."""
+        return {}
 
     def evaluate(self, bundle: "Bundle", paths: Sequence[Path]) -> Mapping[str, Any]:
         """Score each model file on tubs, all of whose records are used; ``{file name: scores}``."""

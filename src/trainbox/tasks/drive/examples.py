@@ -13,6 +13,7 @@ from trainbox.tasks.drive.pilots import PIXEL_RANGE, PilotKind
 from trainbox.training.recipe import Batch
 
 SCORED_AT_ONCE = 128
+NAMED = 4
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,10 @@ class DriveExamples:
         if self.weights is None:
             return inputs, targets, None
         return inputs, targets, dict.fromkeys(targets, self.weights[indices])
+
+    def describe(self, indices: np.ndarray) -> str:
+        """Say where the first few images at ``indices`` lie."""
+        return ", ".join(self.images[index] for index in indices[:NAMED])
 
     def take(self, indices: np.ndarray) -> "DriveExamples":
         """Return the examples at ``indices`` (int64), in that order."""

@@ -1,0 +1,111 @@
+"""Hyperparameters that were left open, filled in: from pipeline.config, then from the data and the machine."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from trainbox.tasks.detect.config import DetectConfig
+
+if TYPE_CHECKING:
+    from trainbox.tasks.detect.datasets import DetectDatasets
+    from trainbox.tasks.detect.formats.pipeline_config import PipelineConfig
+
+USUAL_BATCH = 16
+STEPS_OF_OLD = 100
+VALIDATIONS_OF_OLD = 5
+TRAINED_PER_VALIDATED = 4
+"""Training pictures between two validations for each picture validated: validating then takes a tenth of the time."""
+IMAGE_BYTES = 150_000_000
+"""Memory that training takes per picture of 300 x 300, measured for SSD MobileNetV2 with all of it trained."""
+USED_OF_MEMORY = 0.5
+_MEMORY_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
+_AUGMENTATIONS = {
+    "random_horizontal_flip": ("flip",),
+    "random_distort_color": ("photometric",),
+    "random_adjust_brightness": ("photometric",),
+    "random_adjust_contrast": ("photometric",),
+    "random_adjust_hue": ("photometric",),
+    "random_adjust_saturation": ("photometric",),
+    "random_pixel_value_scale": ("photometric",),
+    "random_crop_image": ("crop",),
+    "ssd_random_crop": ("crop",),
+    "ssd_random_crop_fixed_aspect_ratio": ("crop",),
+    "random_pad_image": ("zoom_out",),
+    "random_crop_pad_image": ("crop", "zoom_out"),
+    "ssd_random_crop_pad": ("crop", "zoom_out"),
+    "ssd_random_crop_pad_fixed_aspect_ratio": ("crop", "zoom_out"),
+}
+
+
+def completed(config: DetectConfig, datasets: "DetectDatasets") -> DetectConfig:
+    """Return the hyperparameters with those left open filled in; what was given stays."""
+    given = config.model_fields_set
+    values: dict[str, Any] = {}
+    pipeline = datasets.pipeline
+    if pipeline is not None:
+        values |= {name: value for name, value in of_pipeline(pipeline).items() if name not in given}
+    values["image_size"] = max(datasets.size) if config.image_size is None else config.image_size
+    batch = config.batch_size or min(
+        values.get("batch_size", USUAL_BATCH), fitting_batch(datasets.size), len(datasets.train)
+    )
+    values["batch_size"] = batch
+    steps = config.num_steps
+    if steps is None and pipeline is not None and "epochs" not in given:
+        steps = STEPS_OF_OLD
+    values |= {"num_steps": steps} | _pace(config, steps, batch, datasets)
+    return config.model_copy(update=values)
+
+
+def of_pipeline(pipeline: "PipelineConfig") -> dict[str, Any]:
+    """Return the hyperparameters that a pipeline.config says.
+
+    Its learning rate is taken only where it is Adam's: that of another optimizer means something else.
+    """
+    said: dict[str, Any] = {}
+    training = pipeline.content.train_config
+    if training is None:
+        return said
+    said["batch_size"] = training.batch_size
+    adam = training.optimizer.adam_optimizer
+    rate = adam.learning_rate.constant_learning_rate if adam else None
+    if rate is not None:
+        said["learning_rate"] = rate.learning_rate
+    named = [change for name in pipeline.augmentations for change in _AUGMENTATIONS.get(name, ())]
+    if training.data_augmentation_options:
+        said["augment"] = tuple(dict.fromkeys(named))
+    return said
+
+
+def _pace(config: DetectConfig, steps: int | None, batch: int, datasets: "DetectDatasets") -> dict[str, Any]:
+    """Return how many rounds there are between two validations and how many steps each has."""
+    if config.steps_per_epoch is not None:
+        between = config.steps_per_epoch
+    else:
+        pictures = max(len(datasets.train), TRAINED_PER_VALIDATED * len(datasets.validation))
+        between = -(-pictures // batch)
+    if steps is None:
+        return {"steps_per_epoch": between}
+    rounds = whole_rounds(steps, max(1, min(round(steps / between), steps)))
+    return {"epochs": rounds, "steps_per_epoch": steps // rounds}
+
+
+def whole_rounds(steps: int, wanted: int) -> int:
+    """Return the number of equal rounds that ``steps`` can be done in that is nearest to ``wanted``."""
+    divisors = {d for low in range(1, int(steps**0.5) + 1) if steps % low == 0 for d in (low, steps // low)}
+    return min(divisors, key=lambda divisor: (abs(divisor - wanted), divisor))
+
+
+def fitting_batch(size: tuple[int, int]) -> int:
+    """Return how many pictures of this size (height, width) a training step has memory for, at least one."""
+    each = IMAGE_BYTES * size[0] * size[1] / 300**2
+    return max(1, int(available_memory() * USED_OF_MEMORY / each))
+
+
+def available_memory() -> int:
+    """Return the bytes of memory that this process may use: the machine's or, where it is less, the container's."""
+    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    for limit in _MEMORY_LIMITS:
+        text = limit.read_text().strip() if limit.is_file() else "max"
+        if text.isdecimal():
+            return min(machine, int(text))
+    return machine

@@ -1,0 +1,116 @@
+"""A trained detector as devices load it: its network with scores, its files, and what they end in."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import keras
+import numpy as np
+
+from trainbox.export.bundle import Deployable
+from trainbox.export.detection_ending import DetectionEnding
+from trainbox.tasks.detect.anchors import AnchorSpec, anchors_cyxhw
+from trainbox.tasks.detect.config import DetectConfig
+from trainbox.tasks.detect.formats.label_map import write_label_map
+from trainbox.tasks.detect.networks import ssd
+from trainbox.tasks.detect.networks.choose import spec_for
+from trainbox.tasks.detect.networks.ssd import SsdSpec
+from trainbox.tasks.detect.scoring import FLOAT_FILE, QUANTIZED_FILE
+
+if TYPE_CHECKING:
+    from trainbox.tasks.detect.datasets import DetectDatasets
+    from trainbox.tasks.detect.examples import DetectExamples
+
+PROVED_PICTURES = 16
+REPRESENTATIVE_PICTURES = 100
+FLOAT_TOLERANCE = 1e-3
+
+
+def spec_of(config: DetectConfig, datasets: "DetectDatasets") -> SsdSpec:
+    """Return the description of the network that is trained."""
+    spec = spec_for(config, datasets.pipeline.ssd() if datasets.pipeline else None, len(datasets.labels))
+    return dataclasses.replace(spec, batch_norm=datasets.checkpoint is None)
+
+
+def ending_of(config: DetectConfig, spec: SsdSpec, labels: Sequence[str]) -> DetectionEnding:
+    """Return what turns the network's answers into detections."""
+    return DetectionEnding(
+        anchors_cyxhw=anchors_cyxhw(spec.anchors, ssd.grid_sizes(spec)),
+        classes=spec.classes,
+        labels=tuple(labels),
+        maximum_detections=config.maximum_detections,
+        score_threshold=config.score_threshold,
+        iou_threshold=config.iou_threshold,
+    )
+
+
+def spec_of_manifest(manifest: Mapping[str, Any]) -> SsdSpec:
+    """Return the description of a bundle's network."""
+    document = _tuples(manifest["network"])
+    return SsdSpec(**{**document, "anchors": AnchorSpec(**document["anchors"])})
+
+
+def ending_of_manifest(manifest: Mapping[str, Any]) -> DetectionEnding:
+    """Return what a bundle's files end in."""
+    config = DetectConfig.parse(manifest["hyperparameters"])
+    return ending_of(config, spec_of_manifest(manifest), manifest["labels"])
+
+
+def network_of(manifest: Mapping[str, Any]) -> keras.Model:
+    """Build the network as a bundle's files have it, arrays still to be read into it."""
+    return deployed(ssd.build(spec_of_manifest(manifest)))
+
+
+def deployed(network: keras.Model) -> keras.Model:
+    """Return the network as devices load it, sharing its weights.
+
+    Input ``image``: float32 (batch, height, width, 3), RGB scaled to -1..1. Outputs ``encodings`` float32 (batch, n, 4)
+    and ``scores`` float32 (batch, n, classes), 0..1, the background left out.
+    """
+    scores = keras.layers.Activation("sigmoid", name="scores")(network.output["logits"][..., 1:])
+    return keras.Model(network.input, {"encodings": network.output["encodings"], "scores": scores}, name=network.name)
+
+
+def deployables(config: DetectConfig, datasets: "DetectDatasets") -> list[Deployable]:
+    """Return the files of a detector, proved on validation pictures."""
+    ending = ending_of(config, spec_of(config, datasets), datasets.labels)
+    validation = datasets.validation
+    seen = validation.network_inputs(_evenly(len(validation), PROVED_PICTURES))
+
+    def file(name: str, kind: str, tolerance: float | None = FLOAT_TOLERANCE, **how: Any) -> Deployable:
+        return Deployable(name, kind, seen, tolerance, for_cars=False, **how)
+
+    files = [
+        file("model.keras", "keras"),
+        file("saved_model", "saved_model", ending=ending),
+        file(FLOAT_FILE, "tflite", ending=ending),
+    ]
+    # What rounding to 8 bits costs depends on the network: it is reported, in points of mAP, with the scores.
+    if config.quantize and config.inference_type == "FLOAT":
+        files.append(file(QUANTIZED_FILE, "tflite_dynamic", None, ending=ending))
+    elif config.quantize:
+        rows = _representative(datasets.train)
+        files.append(file(QUANTIZED_FILE, "tflite_int8", None, representative=rows, ending=ending, integer_input=True))
+    return files
+
+
+def _representative(examples: "DetectExamples") -> list[dict[str, np.ndarray]]:
+    """Return training pictures, evenly spread, through the preprocessing of training: they set the integers' scales."""
+    places = _evenly(len(examples), REPRESENTATIVE_PICTURES)
+    return [{"image": picture} for picture in examples.network_inputs(places)["image"]]
+
+
+def further_files(labels: Sequence[str]) -> dict[str, str]:
+    """Return the lists of labels: one a line, without a background, and as TensorFlow's tools read them."""
+    return {"labels.txt": "".join(f"{name}\n" for name in labels), "label_map.pbtxt": write_label_map(labels)}
+
+
+def _evenly(count: int, wanted: int) -> np.ndarray:
+    return np.unique(np.linspace(0, count - 1, min(count, wanted)).astype(np.int64))
+
+
+def _tuples(value: Any) -> Any:
+    """Return JSON's lists as tuples, as they were."""
+    if isinstance(value, Mapping):
+        return {name: _tuples(item) for name, item in value.items()}
+    return tuple(_tuples(item) for item in value) if isinstance(value, list) else value
