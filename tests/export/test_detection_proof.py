@@ -117,6 +117,9 @@ def test_other_outputs_are_no_detections(network: Answers) -> None:
         proof(network, {name: received[name] for name in ("detection_classes", "detection_boxes")})
     with pytest.raises(ProofError, match=r"'detection_boxes' has shape \(3, 10, 4\)"):
         proof(network, {**received, "detection_boxes": received["detection_boxes"][:, :10]})
+    off_by_one = {**received, "detection_classes": received["detection_classes"] + 1}
+    with pytest.raises(ProofError, match="finds classes 1 to 3; there are 0 to 2"):
+        proof(network, off_by_one)
     received["detection_scores"][0, 0] = np.nan
     with pytest.raises(ProofError, match="'detection_scores' is not finite"):
         proof(network, received)

@@ -45,7 +45,7 @@ def compare(
     """
     encodings, scores = network.values()
     expected = detect(encodings, scores, ending)
-    _check_outputs(expected, received, file)
+    _check_outputs(expected, received, ending.classes, file)
     boxes = decode(encodings, ending)
     gaps = []
     for picture in range(len(scores)):
@@ -83,8 +83,7 @@ def difference(expected: Found, received: Found, ending: DetectionEnding) -> Gap
     boxes = [float(np.abs(expected[0][i] - received[0][j]).max()) for i, j in pairs]
     scores = [abs(float(expected[2][i] - received[2][j])) for i, j in pairs]
     ours, theirs = {i for i, _ in pairs}, {j for _, j in pairs}
-    lone = [float(expected[2][i]) - _floor(received, ending) for i in range(len(expected[2])) if i not in ours]
-    lone += [float(received[2][j]) - _floor(expected, ending) for j in range(len(received[2])) if j not in theirs]
+    lone = _above(expected, ours, _floors(received, ending)) + _above(received, theirs, _floors(expected, ending))
     return Gap(max(boxes, default=0.0), max([*scores, *lone, 0.0]))
 
 
@@ -106,7 +105,7 @@ def soundness(boxes: np.ndarray, scores: np.ndarray, received: Found, ending: De
     better = values[:, None, None] >= scores[None] - tolerance
     covered = (shares[:, :, None] & better & rival[:, None]).any(axis=0)
     taken = (np.abs(chosen[:, None] - boxes).max(axis=-1) <= tolerance)[:, :, None] & rival[:, None]
-    missing = np.where(covered | taken.any(axis=0), 0, scores - _floor(received, ending))
+    missing = np.where(covered | taken.any(axis=0), 0, scores - _floors(received, ending))
     return Gap(max([excess, *(gap.boxes for gap in gaps)]), max([float(missing.max()), *(gap.scores for gap in gaps)]))
 
 
@@ -129,13 +128,27 @@ def _pairs(expected: Found, received: Found) -> list[tuple[int, int]]:
     return pairs
 
 
-def _floor(found: Found, ending: DetectionEnding) -> float:
-    """Return the score from which on a further detection would have been listed."""
-    full = len(found[2]) == ending.maximum_detections
-    return max(ending.score_threshold, float(found[2].min()) if full else 0.0)
+def _floors(found: Found, ending: DetectionEnding) -> np.ndarray:
+    """Return the score from which on a further detection would have been listed, of each class."""
+    _, classes, scores = found
+    full = len(scores) == ending.maximum_detections
+    floors = np.full(ending.classes, max(ending.score_threshold, float(scores.min()) if full else 0.0))
+    for number in range(ending.classes) if ending.regular_nms else ():
+        alike = scores[classes == number]
+        if len(alike) == ending.detections_per_class:
+            floors[number] = max(floors[number], float(alike.min()))
+    return floors
 
 
-def _check_outputs(expected: Mapping[str, np.ndarray], received: Mapping[str, np.ndarray], file: str) -> None:
+def _above(found: Found, paired: set[int], floors: np.ndarray) -> list[float]:
+    """Return by how much each detection that is not among ``paired`` stands above what would be listed."""
+    lone = (i for i in range(len(found[2])) if i not in paired)
+    return [float(found[2][i] - floors[int(found[1][i])]) for i in lone]
+
+
+def _check_outputs(
+    expected: Mapping[str, np.ndarray], received: Mapping[str, np.ndarray], classes: int, file: str
+) -> None:
     if tuple(received) != OUTPUTS:
         raise ProofError(f"{file} gives the outputs {', '.join(received)}; a detector's are {', '.join(OUTPUTS)}.")
     for name, wanted in expected.items():
@@ -143,6 +156,9 @@ def _check_outputs(expected: Mapping[str, np.ndarray], received: Mapping[str, np
             raise ProofError(f"{file}: '{name}' has shape {received[name].shape}, not {wanted.shape}.")
         if not np.isfinite(received[name]).all():
             raise ProofError(f"{file}: output '{name}' is not finite for some validation input.")
+    numbers = received["detection_classes"]
+    if not ((numbers >= 0) & (numbers < classes)).all():
+        raise ProofError(f"{file} finds classes {numbers.min():g} to {numbers.max():g}; there are 0 to {classes - 1}.")
 
 
 def _largest(gap: Gap) -> float:
