@@ -111,9 +111,9 @@ def _found(found: Sequence[Mapping[str, Any]], labels: Sequence[str], width: int
 
 
 def _box(box: Sequence[float], width: int, height: int, series: Any, label: str, dashed: bool = False) -> Box:
-    top, left, bottom, right = box
-    pixels = (left * width, top * height, right * width, bottom * height)
-    return Box(*(round(value, 1) for value in pixels), series, label, dashed)
+    top, bottom = (round(edge * height, 1) for edge in (box[0], box[2]))
+    left, right = (round(edge * width, 1) for edge in (box[1], box[3]))
+    return Box(left, top, right, bottom, series, label, dashed)
 
 
 def _said(one: Mapping[str, Any], labels: Sequence[str]) -> str:
