@@ -16,6 +16,7 @@ from trainbox.errors import DataError, UsageError
 from trainbox.tasks.detect.dataset import AnnotatedImage, DetectionData, read_dataset
 from trainbox.tasks.detect.formats.framing import frame
 from trainbox.tasks.detect.formats.label_map import write_label_map
+from trainbox.tasks.detect.formats.splits import TEST, TRAIN, VALIDATION
 from trainbox.tasks.detect.formats.tf_example import Values, encode_example
 
 LABEL_MAP = "label_map.pbtxt"
@@ -42,7 +43,7 @@ def convert(
 
 def said(counts: Mapping[str, int], folder: Path) -> str:
     """Return what ``convert`` wrote, on one line."""
-    images = ", ".join(f"{count:,} {split}" for split, count in counts.items())
+    images = ", ".join(f"{counts[split]:,} {split}" for split in (TRAIN, VALIDATION, TEST) if split in counts)
     return f"Wrote images ({images}) as TFRecords with {LABEL_MAP} into {folder}."
 
 

@@ -15,7 +15,7 @@ import pytest
 from opt_ml import Trained
 from trainbox.tasks.detect.metrics import Detections, Truth, score
 from trainbox.tasks.detect.report import render
-from trainbox.tasks.detect.report.mistakes import LARGEST_MATRIX, _matrix, _most_frequent, pictures_section
+from trainbox.tasks.detect.report.mistakes import LARGEST_MATRIX, _found, _matrix, _most_frequent, pictures_section
 
 LABELS = ("cat", "dog", "bird")
 SIZE = (200, 400)
@@ -203,6 +203,13 @@ def test_pictures_are_those_they_are_named_for_in_their_own_shape() -> None:
     assert (there.series, there.label, there.dashed) == (1, "cat", False)
     assert (found.series, found.label, found.dashed) == (2, "dog 0.60", True)
     assert (found.left, found.top, found.right, found.bottom) == (18, 36, 72, 180)
+
+
+def test_where_many_are_found_only_the_wrong_are_named() -> None:
+    one = {"box": [0.1, 0.1, 0.2, 0.2], "class": 0, "score": 0.9, "right": True}
+    boxes = _found([*[one] * 11, {**one, "right": False}], LABELS, 100, 100)
+    assert [box.label for box in boxes] == [*[""] * 11, "cat 0.90"]
+    assert [box.label for box in _found([one], LABELS, 100, 100)] == ["cat 0.90"]
 
 
 def level_of(jpeg: bytes) -> int:

@@ -17,6 +17,8 @@ MOST_MISTAKES = 10
 NOTHING = "nothing"
 SIDE = 360
 """Of a shown picture's longer side, in pixels."""
+MOST_WORDS = 10
+"""With more boxes on a picture only the wrong ones are named: there is no room for more words."""
 THERE, FOUND = "there", "found"
 
 
@@ -104,9 +106,10 @@ def _there(truth: Sequence[Mapping[str, Any]], labels: Sequence[str], width: int
 
 
 def _found(found: Sequence[Mapping[str, Any]], labels: Sequence[str], width: int, height: int) -> list[Box]:
+    crowded = len(found) > MOST_WORDS
+    said = [f"{labels[it['class']]} {it['score']:.2f}" if not (crowded and it["right"]) else "" for it in found]
     return [
-        _box(it["box"], width, height, 2, f"{labels[it['class']]} {it['score']:.2f}", dashed=not it["right"])
-        for it in found
+        _box(it["box"], width, height, 2, word, dashed=not it["right"]) for it, word in zip(found, said, strict=True)
     ]
 
 
