@@ -68,6 +68,20 @@ class DetectionEnding:
             "scales": list(self.scales),
         }
 
+    def attributes(self) -> dict[str, bool | int | float]:
+        """Return the attributes of TensorFlow Lite's operator."""
+        scales = dict(zip(("y_scale", "x_scale", "h_scale", "w_scale"), map(float, self.scales), strict=True))
+        return {
+            "max_detections": self.maximum_detections,
+            "max_classes_per_detection": 1,
+            "detections_per_class": self.detections_per_class,
+            "use_regular_nms": self.regular_nms,
+            "nms_score_threshold": float(self.score_threshold),
+            "nms_iou_threshold": float(self.iou_threshold),
+            "num_classes": self.classes,
+            **scales,
+        }
+
     @classmethod
     def of(cls, settings: Mapping[str, Any], anchors_cyxhw: np.ndarray) -> Self:
         """Return the ending of ``settings()`` and anchors."""

@@ -43,20 +43,12 @@ def in_tensorflow_lite(ending: DetectionEnding) -> Ending:
 
 def _operator(ending: DetectionEnding) -> str:
     """Return the operator and its attributes, as the converter reads them: a NameAttrList in protobuf's text format."""
-    integers = {
-        "max_detections": ending.maximum_detections,
-        "max_classes_per_detection": 1,
-        "detections_per_class": ending.detections_per_class,
-        "num_classes": ending.classes,
-    }
-    floats = {
-        "nms_score_threshold": ending.score_threshold,
-        "nms_iou_threshold": ending.iou_threshold,
-        **dict(zip(("y_scale", "x_scale", "h_scale", "w_scale"), ending.scales, strict=True)),
-    }
-    values = {"use_regular_nms": f"b: {str(ending.regular_nms).lower()}"}
-    values |= {name: f"i: {value}" for name, value in integers.items()}
-    values |= {name: f"f: {value:.9g}" for name, value in floats.items()}
+    values = {}
+    for name, value in ending.attributes().items():
+        if isinstance(value, bool):
+            values[name] = f"b: {str(value).lower()}"
+        else:
+            values[name] = f"i: {value}" if isinstance(value, int) else f"f: {value:.9g}"
     attributes = [f'attr {{ key: "{name}" value {{ {value} }} }}' for name, value in values.items()]
     return " ".join([f'name: "{OPERATOR}"', *attributes])
 

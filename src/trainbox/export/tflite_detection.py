@@ -27,9 +27,12 @@ _ALIGNMENT = 16
 def finished(content: bytes, ending: DetectionEnding, name: str) -> bytes:
     """Return a converted .tflite with its outputs in order and by the operator's names, described, labels inside."""
     from ai_edge_litert import schema_py_generated as schema
+    from flatbuffers import flexbuffers
 
     model = schema.ModelT.InitFromPackedBuf(content, 0)
     graph, operator = model.subgraphs[0], _operator(model)
+    # The converter leaves out detections_per_class, which then is 100 whatever was asked for.
+    operator.customOptions = np.frombuffer(flexbuffers.Dumps(ending.attributes()), np.uint8)
     graph.outputs = np.array(operator.outputs, np.int32)
     for position, tensor in enumerate(operator.outputs):
         graph.tensors[tensor].name = f"{OPERATOR}:{position}" if position else OPERATOR
