@@ -5,11 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from opt_ml import Trained, TrainingFolder, tree_digest
+from opt_ml import Trained, TrainingFolder, quick, tree_digest
 from trainbox.tasks import available, get
 
 SMALL_DEMO = 240
-QUICK = {"epochs": "2", "seed": "7"}
 
 
 @pytest.fixture
@@ -49,7 +48,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory, demo_data: Callable[[str],
             data = demo_data(task)
             before = tree_digest(data)
             folder = TrainingFolder(tmp_path_factory.mktemp(f"trained-{task}") / "opt-ml")
-            process = folder.prepare({"train": data}, QUICK).run("train")
+            process = folder.prepare({"train": data}, quick(task)).run("train")
             assert process.returncode == 0, process.stderr[-3000:]
             finished[task] = Trained(task, data, folder, process, before)
         return finished[task]

@@ -10,6 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 TRAINING_SECONDS = 400
+QUICK = {"epochs": "2", "seed": "7"}
+
+
+def quick(task: str) -> dict[str, str]:
+    """Return the hyperparameters of a training that takes seconds: a task may add to them in its folder of tests."""
+    own = Path(__file__).parent / "tasks" / task / "quick.json"
+    return QUICK | (json.loads(own.read_text()) if own.is_file() else {})
 
 
 @dataclass(frozen=True)

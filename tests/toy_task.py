@@ -4,7 +4,7 @@ It can linger in any stage of a run, so that a signal can be sent exactly there.
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -98,6 +98,9 @@ class ToyTask:
         cut = len(array) // 4
         return Datasets(Lines(array[cut:], config), Lines(array[:cut], config), (), problems, "f", {"rows": len(array)})
 
+    def completed(self, config: ToyConfig, datasets: Datasets, say: Callable[[str], None]) -> ToyConfig:
+        return config
+
     def recipe(self, config: ToyConfig, datasets: Datasets) -> Any:
         _reach("recipe", config)
         import keras
@@ -124,6 +127,9 @@ class ToyTask:
 
         inputs = {"x": datasets.validation.rows}
         return [Deployable("model.keras", "keras", inputs), Deployable("model.tflite", "tflite", inputs)]
+
+    def further_files(self, datasets: Datasets) -> Mapping[str, str]:
+        return {}
 
     def evaluate(self, bundle: Any, paths: Sequence[Path]) -> Mapping[str, Any]:
         return {name: {"mae": 0.5, "by bin": {"left": 0.25}} for name in bundle.manifest["models"]}

@@ -52,11 +52,13 @@ def train(paths: Paths, stop: Stop, say: Say = print) -> None:
             refuse_unwritable(paths, job)
             datasets = job.task.datasets(job.config, job.channels, scratch)
             say_what_was_read(datasets, say)
-            job = replace(job, config=job.task.completed(job.config, datasets))
-            refuse_oversized_batch(job.config, datasets)
             device = prepare(job.config.precision, job.config.seed, say)
+            job = replace(job, config=job.task.completed(job.config, datasets, say))
+            refuse_oversized_batch(job.config, datasets)
             with device.arithmetic():
                 recipe = job.task.recipe(job.config, datasets)
+            for remark in recipe.remarks:
+                say(remark)
         from trainbox.export.bundle import write_bundle
         from trainbox.training.fit import fit
 

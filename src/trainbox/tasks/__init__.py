@@ -3,7 +3,7 @@
 A task is a folder beside this file and one line under ``[project.entry-points."trainbox.tasks"]``.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import entry_points
@@ -100,8 +100,8 @@ class Task(Protocol):
     def datasets(self, config: Any, channels: Mapping[str, Path], scratch: Path) -> Datasets:
         """Read, filter, split and cache the channels' data; raise ChannelError or DataError."""
 
-    def completed(self, config: Any, datasets: Datasets) -> Any:
-        """Return the hyperparameters with those that were left open filled in, as the data says."""
+    def completed(self, config: Any, datasets: Datasets, say: Callable[[str], None]) -> Any:
+        """Return the hyperparameters with those that were left open filled in; say what is not as one would think."""
 
     def recipe(self, config: Any, datasets: Datasets) -> "Recipe":
         """Build the model and say how to train it."""

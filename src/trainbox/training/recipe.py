@@ -1,6 +1,6 @@
 """What a task hands to ``fit``: examples to read, a model to train, and the network inside it to export."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
@@ -55,7 +55,8 @@ class Recipe:
     hyperparameter gives none. ``fingerprint`` changes with the data and with all that decides what is learned from it.
     ``scores`` validates where the losses on ``validation`` do not say enough; ``watched`` is the value of an epoch that
     decides which weights are best: the lower where its name ends in "loss", else the higher. ``pace`` slows variables
-    down. ``reader`` reads the training batches ahead. ``facts`` are what a bundle's manifest says of the network.
+    down. ``reader`` reads the training batches ahead. ``facts`` are what a bundle's manifest says of the network,
+    ``remarks`` what its user is to know of it before it is trained.
     """
 
     model: "keras.Model"
@@ -72,3 +73,4 @@ class Recipe:
     pace: Callable[[Any, Any], Any] | None = None
     reader: Reader | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
+    remarks: Sequence[str] = ()

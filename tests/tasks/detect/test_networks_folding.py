@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import cache
 
 import keras
 import numpy as np
@@ -14,8 +15,9 @@ from trainbox.tasks.detect.networks.statistics import reestimate
 SPEC = ssd.SsdSpec(size=(96, 96), depth_multiplier=0.25, depthwise_extras=True, depthwise_predictors=True)
 
 
+@cache
 def trained(spec: ssd.SsdSpec = SPEC) -> keras.Model:
-    """A network whose batch norms have values as training leaves them."""
+    """A network whose batch norms have values as training leaves them; no test changes it."""
     network, random = ssd.build(spec), np.random.default_rng(0)
     for layer in network.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
@@ -40,8 +42,7 @@ def assert_same_answers(one: keras.Model, other: keras.Model, atol: float = 1e-5
         np.testing.assert_allclose(second / scale, first / scale, atol=atol)
 
 
-@pytest.mark.parametrize("backbone", ["mobilenet_v1", "mobilenet_v2"])
-@pytest.mark.parametrize("depthwise", [True, False])
+@pytest.mark.parametrize(("backbone", "depthwise"), [("mobilenet_v1", False), ("mobilenet_v2", True)])
 def test_a_folded_network_answers_the_same(backbone: str, depthwise: bool) -> None:
     spec = replace(SPEC, backbone=backbone, depthwise_extras=depthwise, depthwise_predictors=depthwise)
     network = trained(spec)
@@ -78,6 +79,7 @@ def test_a_checkpoint_fills_a_network_without_batch_norm() -> None:
     assert_same_answers(network, folded)
 
 
+@cache
 def revived() -> tuple[keras.Model, keras.Model]:
     """A network filled from folded arrays, and the same one estimated anew on some pictures."""
     arrays = tf1_checkpoint.named_arrays(fold(trained(), SPEC))

@@ -2,6 +2,7 @@
 
 import os
 import re
+from functools import cache
 from pathlib import Path
 
 import keras
@@ -18,6 +19,12 @@ SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE"
 
 def small(**values) -> ssd.SsdSpec:
     return ssd.SsdSpec(**{**SMALL, **values})
+
+
+@cache
+def empty() -> keras.Model:
+    """A network that no test fills."""
+    return ssd.build(small())
 
 
 def filled(spec: ssd.SsdSpec, seed: int = 0) -> keras.Model:
@@ -65,8 +72,15 @@ def tf2_names(network: keras.Model, spec: ssd.SsdSpec) -> dict[str, np.ndarray]:
     return renamed
 
 
-@pytest.mark.parametrize("backbone", ["mobilenet_v1", "mobilenet_v2"])
-@pytest.mark.parametrize("depthwise", [True, False])
+@pytest.mark.parametrize(
+    ("backbone", "depthwise"),
+    [
+        ("mobilenet_v2", True),
+        ("mobilenet_v1", False),
+        pytest.param("mobilenet_v2", False, marks=pytest.mark.slow),
+        pytest.param("mobilenet_v1", True, marks=pytest.mark.slow),
+    ],
+)
 def test_a_tensorflow_2_detector_fills_every_array(backbone: str, depthwise: bool) -> None:
     spec = small(backbone=backbone, classes=3, depthwise_extras=depthwise, depthwise_predictors=depthwise)
     source, network = filled(spec), ssd.build(spec)
@@ -87,12 +101,12 @@ def test_a_tensorflow_2_detector_of_other_classes() -> None:
 def test_a_tensorflow_2_detector_of_another_network_is_named() -> None:
     spec = small(backbone="mobilenet_v1")
     with pytest.raises(ModelFileError, match=r"Tensor 'FeatureExtractor/MobilenetV2/.* does not fit"):
-        pretrained.start_from(ssd.build(small()), tf2_names(filled(spec), spec))
+        pretrained.start_from(empty(), tf2_names(filled(spec), spec))
 
 
 def test_a_tensorflow_2_file_of_no_detector_is_refused() -> None:
     with pytest.raises(ModelFileError, match="holds nothing of an SSD MobileNet"):
-        pretrained.start_from(ssd.build(small()), {f"model/dense/kernel{SUFFIX}": np.zeros((2, 2), np.float32)})
+        pretrained.start_from(empty(), {f"model/dense/kernel{SUFFIX}": np.zeros((2, 2), np.float32)})
 
 
 def test_the_zoos_tensorflow_2_names_fill_the_backbone() -> None:
@@ -107,7 +121,7 @@ def test_the_zoos_tensorflow_2_names_fill_the_backbone() -> None:
     assert not [name for name in imported.fresh if "/MobilenetV2/" in name and "layer_19" not in name]
 
 
-@pytest.mark.parametrize("alpha", [0.5, 1.0])
+@pytest.mark.parametrize("alpha", [0.5, pytest.param(1.0, marks=pytest.mark.slow)])
 def test_keras_mobilenet_v2_answers_as_keras_does(alpha: float, tmp_path: Path) -> None:
     application = keras.applications.MobileNetV2((96, 96, 3), alpha, include_top=False, weights=None)
     revive(application)
@@ -152,7 +166,7 @@ def test_our_own_model_is_started_from(tmp_path: Path) -> None:
 
 
 def test_what_an_import_says() -> None:
-    arrays = tf1_checkpoint.named_arrays(ssd.build(small()))
+    arrays = tf1_checkpoint.named_arrays(empty())
     backbone = {name: array for name, array in arrays.items() if "/MobilenetV2/" in name and "layer_19" not in name}
     said = pretrained.start_from(ssd.build(small()), backbone).sentences()
     assert said[0] == "Start from a TensorFlow 1 backbone: 260 arrays taken from it."
@@ -222,7 +236,7 @@ def test_a_graph_or_half_a_checkpoint_is_named(name: str, tmp_path: Path) -> Non
 def test_a_damaged_file_is_named(name: str, tmp_path: Path) -> None:
     put(tmp_path, name)
     with pytest.raises(ModelFileError, match=re.escape(name)):
-        pretrained.start_from(ssd.build(small()), tmp_path / name)
+        pretrained.start_from(empty(), tmp_path / name)
 
 
 def test_the_real_tensorflow_1_backbone_fills_mobilenet_v1() -> None:

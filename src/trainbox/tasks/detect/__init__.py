@@ -1,7 +1,7 @@
 """The task ``detect``: object detectors, from annotated pictures. Loads without TensorFlow: work is imported late."""
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -56,11 +56,11 @@ class DetectTask:
 
         return read_datasets(config, channels, scratch)
 
-    def completed(self, config: DetectConfig, datasets: Any) -> DetectConfig:
+    def completed(self, config: DetectConfig, datasets: Any, say: Callable[[str], None]) -> DetectConfig:
         """Return the hyperparameters with those left open taken from pipeline.config, the data and the machine."""
         from trainbox.tasks.detect.completion import completed
 
-        return completed(config, datasets)
+        return completed(config, datasets, say)
 
     def recipe(self, config: DetectConfig, datasets: Any) -> "Recipe":
         """Build the network, from a pre-trained one where there is one."""

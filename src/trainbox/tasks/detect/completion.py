@@ -1,10 +1,12 @@
 """Hyperparameters that were left open, filled in: from pipeline.config, then from the data and the machine."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trainbox.tasks.detect.config import DetectConfig
+from trainbox.tasks.detect.formats.pipeline_config import FEATURE_EXTRACTORS
 
 if TYPE_CHECKING:
     from trainbox.tasks.detect.datasets import DetectDatasets
@@ -37,11 +39,16 @@ _AUGMENTATIONS = {
 }
 
 
-def completed(config: DetectConfig, datasets: "DetectDatasets") -> DetectConfig:
-    """Return the hyperparameters with those left open filled in; what was given stays."""
+def completed(config: DetectConfig, datasets: "DetectDatasets", say: Callable[[str], None]) -> DetectConfig:
+    """Return the hyperparameters with those left open filled in; what was given stays.
+
+    Raise DataError where the channel of the checkpoint holds none or several, ModelFileError where it is damaged.
+    """
     given = config.model_fields_set
     values: dict[str, Any] = {}
     pipeline = datasets.pipeline
+    if config.model is None:
+        values["model"] = _model(datasets, say)
     if pipeline is not None:
         values |= {name: value for name, value in of_pipeline(pipeline).items() if name not in given}
     values["image_size"] = max(datasets.size) if config.image_size is None else config.image_size
@@ -54,6 +61,36 @@ def completed(config: DetectConfig, datasets: "DetectDatasets") -> DetectConfig:
         steps = STEPS_OF_OLD
     values |= {"num_steps": steps} | _pace(config, steps, batch, datasets)
     return config.model_copy(update=values)
+
+
+def _model(datasets: "DetectDatasets", say: Callable[[str], None]) -> str | None:
+    """Return the network to train: that of the checkpoint, since no other can start from it; else pipeline.config's.
+
+    None stands for the very network that pipeline.config describes.
+    """
+    from trainbox.tasks.detect.networks.choose import DEFAULT_MODEL
+    from trainbox.tasks.detect.networks.pretrained import network_of
+
+    described = named_by(datasets.pipeline) if datasets.pipeline else None
+    of_checkpoint = network_of(datasets.start) if datasets.start else None
+    if described is None:
+        return of_checkpoint or DEFAULT_MODEL
+    if of_checkpoint in (None, described):
+        return None
+    say(
+        f"Warning: pipeline.config names {described}, and the checkpoint is of {of_checkpoint}, which is trained: "
+        f"nothing else can start from it. Set the hyperparameter 'model' to {described} to train that from scratch."
+    )
+    return of_checkpoint
+
+
+def named_by(pipeline: "PipelineConfig") -> str:
+    """Return the value of the hyperparameter ``model`` that comes nearest to what pipeline.config describes."""
+    ssd = pipeline.ssd()
+    backbone = FEATURE_EXTRACTORS[ssd.feature_extractor.type]
+    predictor = ssd.box_predictor.convolutional_box_predictor
+    lite = backbone == "mobilenet_v2" and predictor is not None and predictor.use_depthwise
+    return f"ssd{'lite' if lite else ''}_{backbone}"
 
 
 def of_pipeline(pipeline: "PipelineConfig") -> dict[str, Any]:

@@ -44,6 +44,22 @@ class DetectDatasets(Datasets):
     pipeline: PipelineConfig | None = None
     checkpoint: Path | None = None
 
+    @property
+    def start(self) -> Path | None:
+        """The file or prefix that training starts from, None where there is no pre-trained network.
+
+        Raises DataError where the channel holds none, or several and nothing says which.
+        """
+        from trainbox.tasks.detect.networks.pretrained import SUPPORTED, find_checkpoint
+
+        if self.checkpoint is None:
+            return None
+        training = self.pipeline.content.train_config if self.pipeline else None
+        found = find_checkpoint(self.checkpoint, training.fine_tune_checkpoint if training else "")
+        if found is None:
+            raise DataError(f"Channel '{CHECKPOINT}' holds no checkpoint. Give {SUPPORTED}.")
+        return found
+
 
 def sources_of(channels: Mapping[str, Path]) -> list[Source]:
     """Return what to read: every channel but the checkpoint's; raise ChannelError where there is none to train on.

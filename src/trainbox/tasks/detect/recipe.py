@@ -1,6 +1,6 @@
 """How a detector is trained: from which network, what of it moves how fast, and what decides which weights are best."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
@@ -8,7 +8,6 @@ import keras
 import numpy as np
 
 from trainbox.data.workers import ProcessReader, available_processors
-from trainbox.errors import DataError
 from trainbox.export.detection_ending import DetectionEnding
 from trainbox.tasks.detect import metrics
 from trainbox.tasks.detect.config import DetectConfig
@@ -45,7 +44,7 @@ LOOKED_AT = 64
 def recipe(config: DetectConfig, datasets: "DetectDatasets") -> Recipe:
     """Build the network, filled from the pre-trained one where there is one, and say how to train it."""
     keras.utils.set_random_seed(config.seed)
-    network, spec = _start(config, datasets)
+    network, spec, remarks = _start(config, datasets)
     ending = ending_of(config, spec, datasets.labels)
     assign = TargetAssigner(ending.anchors_cyxhw, spec.classes)
     train, validation = replace(datasets.train, assign=assign), replace(datasets.validation, assign=assign)
@@ -70,6 +69,7 @@ def recipe(config: DetectConfig, datasets: "DetectDatasets") -> Recipe:
         pace=_pace(len(train), config) if pretrained_start else None,
         reader=ProcessReader(train.batch, workers) if workers else None,
         facts=asdict(spec),
+        remarks=remarks,
     )
 
 
@@ -77,27 +77,20 @@ def _ssd_of(datasets: "DetectDatasets") -> Any:
     return datasets.pipeline.ssd() if datasets.pipeline else None
 
 
-def _start(config: DetectConfig, datasets: "DetectDatasets") -> tuple[keras.Model, SsdSpec]:
-    """Return the network to train and its description.
+def _start(config: DetectConfig, datasets: "DetectDatasets") -> tuple[keras.Model, SsdSpec, Sequence[str]]:
+    """Return the network to train, its description, and what it starts from, in sentences.
 
     Where it starts from a trained one its batch norm is folded into the convolutions: a batch of a few pictures says
     little of the mean and variance that thousands have settled, and convolutions alone train much faster.
     """
     spec = replace(spec_of(config, datasets), batch_norm=True)
     network = ssd.build(spec)
-    if datasets.checkpoint is None:
-        print("There is no channel 'checkpoint': training starts from scratch.")
-        return network, spec
-    training = datasets.pipeline.content.train_config if datasets.pipeline else None
-    found = pretrained.find_checkpoint(datasets.checkpoint, training.fine_tune_checkpoint if training else "")
-    if found is None:
-        raise DataError(f"Channel 'checkpoint' holds no checkpoint. Give {pretrained.SUPPORTED}.")
-    imported = pretrained.start_from(network, found)
-    for sentence in imported.sentences():
-        print(sentence)
+    if datasets.start is None:
+        return network, spec, ["There is no channel 'checkpoint': training starts from scratch."]
+    imported = pretrained.start_from(network, datasets.start)
     if any("/BatchNorm/" in name for name in imported.fresh):
         reestimate(network, _looked_at(datasets.train), imported.fresh)
-    return fold(network, spec), spec_of(config, datasets)
+    return fold(network, spec), spec_of(config, datasets), imported.sentences()
 
 
 def _looked_at(examples: DetectExamples) -> Iterator[np.ndarray]:

@@ -1,7 +1,7 @@
 """The task ``drive``: pilots for Donkeycars, from tubs. Loads without TensorFlow: work is imported when asked for."""
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -56,7 +56,7 @@ class DriveTask:
 
         return read_datasets(config, channels, scratch)
 
-    def completed(self, config: DriveConfig, datasets: Any) -> DriveConfig:
+    def completed(self, config: DriveConfig, datasets: Any, say: Callable[[str], None]) -> DriveConfig:
         """Return the hyperparameters: none are left open."""
         return config
 

@@ -14,12 +14,16 @@ MOMENTUM = 0.9997
 
 @dataclass(frozen=True)
 class Blocks:
-    """What all convolutions of one network share: weight decay, batch norm or a bias in its place, and padding."""
+    """What all convolutions of one network share: weight decay, batch norm or a bias in its place, and padding.
+
+    ``tensorflow_2``: the backbone as the OD API's TensorFlow 2 builds it, which differs at a depth multiplier below 1.
+    """
 
     weight_decay: float = 4e-5
     momentum: float = MOMENTUM
     batch_norm: bool = True
     explicit_padding: bool = False
+    tensorflow_2: bool = False
 
     def regularizer(self) -> keras.Regularizer | None:
         """Return the L2 penalty; TensorFlow 1 halves the square, Keras does not."""

@@ -45,7 +45,9 @@ def spec_for(config: DetectConfig, ssd: Ssd | None, classes: int) -> SsdSpec:
     else:
         spec = _from_pipeline(ssd, classes)
         if config.model is not None:
-            plain = replace(spec, depthwise_extras=False, depthwise_predictors=False, predictor_kernel=1)
+            plain = replace(
+                spec, depthwise_extras=False, depthwise_predictors=False, predictor_kernel=1, tensorflow_2=False
+            )
             spec = replace(plain, **MODELS[config.model])
     return spec if config.depth_multiplier is None else replace(spec, depth_multiplier=config.depth_multiplier)
 
@@ -105,17 +107,19 @@ def _from_pipeline(ssd: Ssd, classes: int) -> SsdSpec:
     for field, received, fits, supported in _checks(ssd, size):
         if not fits:
             raise _refusal(field, received, supported)
+    multiplier = _short(extractor.depth_multiplier)
     return SsdSpec(
         backbone=cast(Backbone, FEATURE_EXTRACTORS[extractor.type]),
         classes=classes,
         size=size,
-        depth_multiplier=_short(extractor.depth_multiplier),
+        depth_multiplier=multiplier,
         min_depth=extractor.min_depth,
         depthwise_extras=extractor.use_depthwise,
         depthwise_predictors=predictor.use_depthwise,
         predictor_kernel=predictor.kernel_size,
         class_bias=_short(predictor.class_prediction_bias_init),
         explicit_padding=extractor.use_explicit_padding,
+        tensorflow_2=extractor.type.endswith("_keras") and multiplier < 1,
         anchors=_anchors(anchors, size),
     )
 

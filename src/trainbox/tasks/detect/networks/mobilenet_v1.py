@@ -19,7 +19,8 @@ def backbone(
     """Return the two feature maps that SSD reads: strides 16 and 32."""
 
     def depth(filters: int) -> int:
-        return max(int(filters * depth_multiplier), min_depth)
+        width = int(filters * depth_multiplier)
+        return max(int(width * depth_multiplier) if blocks.tensorflow_2 else width, min_depth)
 
     x = blocks.conv(image, depth(32), 3, 2, f"{SCOPE}.Conv2d_0")
     tapped = []

@@ -19,16 +19,16 @@ def divisible_by_8(filters: float, least: int = 8) -> int:
 
 
 def bottleneck(
-    x: keras.KerasTensor, blocks: Blocks, expansion: int, filters: int, stride: int, name: str
+    x: keras.KerasTensor, blocks: Blocks, expansion: int, filters: int, stride: int, name: str, unclamped: int
 ) -> tuple[keras.KerasTensor, keras.KerasTensor]:
-    """Return (the block's output, its expanded input)."""
+    """Return (the block's output, its expanded input). ``unclamped``: the filters before any least number of them."""
     inputs, channels = x, x.shape[-1]
     if expansion > 1:
         x = blocks.conv(x, divisible_by_8(channels * expansion), 1, 1, f"{name}.expand")
     expanded = x
     x = blocks.depthwise(x, 3, stride, f"{name}.depthwise")
     x = blocks.conv(x, filters, 1, 1, f"{name}.project", activate=False)
-    if stride == 1 and channels == filters:
+    if stride == 1 and channels == (unclamped if blocks.tensorflow_2 else filters):
         x = keras.layers.Add(name=f"{name}.add")([inputs, x])
     return x, expanded
 
@@ -47,7 +47,8 @@ def backbone(
         for repeat in range(repeats):
             name = f"{SCOPE}.expanded_conv" + (f"_{number}" if number else "")
             stride = first_stride if repeat == 0 else 1
-            x, expanded = bottleneck(x, blocks, expansion, depth(filters), stride, name)
+            unclamped = divisible_by_8(int(filters * depth_multiplier))
+            x, expanded = bottleneck(x, blocks, expansion, depth(filters), stride, name, unclamped)
             if number == TAPPED:
                 tapped.append(expanded)
             number += 1

@@ -128,3 +128,18 @@ def _current(found: list[Path]) -> list[Path]:
             named = PurePosixPath(match[1].replace("\\", "/")).name if match else ""
             current += [path for path in found if path.parent == state.parent and path.name == named]
     return current
+
+
+def network_of(source: Path) -> str | None:
+    """Return the value of the hyperparameter ``model`` that a checkpoint is of, None where its names do not tell.
+
+    ``source`` is what ``find_checkpoint`` returned. Raise ModelFileError where it is damaged.
+    """
+    names = load_checkpoint(source) if checkpoint_index(source).is_file() else load_arrays(source)
+    known = [name.replace(".", "/") for name in names]
+    if not any(name.startswith(("FeatureExtractor/", "BoxPredictor_")) for name in known):
+        return None
+    if any("/MobilenetV1/" in name for name in known):
+        return "ssd_mobilenet_v1"
+    lite = any(name.startswith("BoxPredictor_0/") and "_depthwise" in name for name in known)
+    return "ssdlite_mobilenet_v2" if lite else "ssd_mobilenet_v2"

@@ -26,7 +26,9 @@ class SsdSpec:
     """What decides the shape of an SSD network.
 
     Without ``batch_norm`` convolutions have a bias in its place: the network that ``folding.fold`` makes.
-    ``explicit_padding`` puts as many zeros before a strided convolution as behind it.
+    ``explicit_padding`` puts as many zeros before a strided convolution as behind it. ``tensorflow_2`` matters at a
+    ``depth_multiplier`` below 1 only: MobileNetV1's backbone is multiplied by it twice, and MobileNetV2 has no shortcut
+    in blocks that ``min_depth`` widened. The OD API's TensorFlow 2 checkpoints are of such networks.
     """
 
     backbone: Backbone = "mobilenet_v2"
@@ -41,6 +43,7 @@ class SsdSpec:
     anchors: AnchorSpec = field(default_factory=AnchorSpec)
     batch_norm: bool = True
     explicit_padding: bool = False
+    tensorflow_2: bool = False
 
     def at(self, size: tuple[int, int]) -> "SsdSpec":
         """Return the same network for pictures of another size: its arrays are the same ones."""
@@ -100,7 +103,12 @@ def build(spec: SsdSpec, blocks: Blocks | None = None) -> keras.Model:
     Input ``image``: float32 (batch, height, width, 3), RGB scaled to -1..1. Outputs, for n anchors: ``encodings``
     float32 (batch, n, 4) in the order ty, tx, th, tw, and ``logits`` float32 (batch, n, classes + 1), background first.
     """
-    blocks = replace(blocks or Blocks(), batch_norm=spec.batch_norm, explicit_padding=spec.explicit_padding)
+    blocks = replace(
+        blocks or Blocks(),
+        batch_norm=spec.batch_norm,
+        explicit_padding=spec.explicit_padding,
+        tensorflow_2=spec.tensorflow_2,
+    )
     image = keras.Input((*spec.size, 3), name="image")
     encodings, logits = [], []
     for layer, x in enumerate(feature_maps(image, spec, blocks)):
