@@ -139,6 +139,20 @@ def test_explicit_padding_shifts_strided_convolutions_only() -> None:
     assert network.get_layer(padded[0]).padding == ((1, 1), (1, 1))
 
 
+def test_narrow_networks_of_tensorflow_2_are_as_the_od_api_builds_them_there() -> None:
+    """It multiplies MobileNetV1's backbone twice, and MobileNetV2 has no shortcut where min_depth widened a block."""
+    shortcuts = {}
+    for kind in ("", "_keras"):
+        text = (('"ssd_mobilenet_v2"', f'"ssd_mobilenet_v2{kind}"'), ("depth_multiplier: 1.0", "depth_multiplier: 0.5"))
+        network = ssd.build(spec_for(DetectConfig(), changed(*text), 1))
+        shortcuts[kind] = {layer.name for layer in network.layers if layer.name.endswith(".add")}
+    assert shortcuts[""] - shortcuts["_keras"] == {"FeatureExtractor.MobilenetV2.expanded_conv.add"}
+    text = (('"ssd_mobilenet_v2"', '"ssd_mobilenet_v1_keras"'), ("depth_multiplier: 1.0", "depth_multiplier: 0.5"))
+    network = ssd.build(spec_for(DetectConfig(), changed(*text), 1))
+    assert network.get_layer("FeatureExtractor.MobilenetV1.Conv2d_13_pointwise").filters == 256
+    assert network.get_layer("FeatureExtractor.MobilenetV1.Conv2d_13_pointwise_2_Conv2d_2_3x3_s2_256").filters == 256
+
+
 def test_what_is_trained_otherwise_is_said() -> None:
     assert departures(described()) == ()
     said = departures(changed(("matched_threshold: 0.5", "matched_threshold: 0.7"), ("use_dropout: false", "")))

@@ -119,7 +119,7 @@ def _from_pipeline(ssd: Ssd, classes: int) -> SsdSpec:
         predictor_kernel=predictor.kernel_size,
         class_bias=_short(predictor.class_prediction_bias_init),
         explicit_padding=extractor.use_explicit_padding,
-        tensorflow_2=extractor.type.endswith("_keras") and multiplier < 1,
+        tensorflow_2=extractor.type.endswith("_keras"),
         anchors=_anchors(anchors, size),
     )
 

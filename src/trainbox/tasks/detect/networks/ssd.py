@@ -27,7 +27,7 @@ class SsdSpec:
 
     Without ``batch_norm`` convolutions have a bias in its place: the network that ``folding.fold`` makes.
     ``explicit_padding`` puts as many zeros before a strided convolution as behind it. ``tensorflow_2`` matters at a
-    ``depth_multiplier`` below 1 only: MobileNetV1's backbone is multiplied by it twice, and MobileNetV2 has no shortcut
+    ``depth_multiplier`` other than 1: MobileNetV1's backbone is multiplied by it twice, and MobileNetV2 has no shortcut
     in blocks that ``min_depth`` widened. The OD API's TensorFlow 2 checkpoints are of such networks.
     """
 
