@@ -48,6 +48,12 @@ def test_boxes_are_in_pixels_of_the_picture_as_it_is_shown(make, predictor: Dete
     assert predictor.say(answer) == "dog 0.60 at 40,15 to 80,45; cat 0.40 at 0,0 to 40,30"
 
 
+def test_no_line_lists_a_hundred(make, predictor: DetectPredictor) -> None:
+    answer = predictor.predict(make.picture(1))
+    said = predictor.say({**answer, "detections": answer["detections"][:1] * 30})
+    assert said.count("dog") == 8 and said.endswith("; and 22 more")
+
+
 def test_the_network_is_fed_what_training_feeds_it(make, predictor: DetectPredictor) -> None:
     content = make.picture(1)
     predictor.predict(content)

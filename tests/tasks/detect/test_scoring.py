@@ -115,6 +115,12 @@ def test_what_is_never_found_is_warned_of(examples: DetectExamples) -> None:
     assert any(line.startswith("WARNING: ") for line in lines)
 
 
+def test_one_who_finds_nothing_gets_no_advice(examples: DetectExamples) -> None:
+    lines = summary_lines(score_files({"model.tflite": Seeing(examples, shift=0.3)}, examples, SHAPES, ENDING))
+    assert any(line.startswith("WARNING: It finds little") for line in lines)
+    assert not any("Show detections" in line or "Best class" in line or "Never found" in line for line in lines)
+
+
 def test_float_files_that_differ_from_keras_are_warned_of(examples: DetectExamples) -> None:
     files = {"model.tflite": Seeing(examples), "model.keras": Seeing(examples, shift=0.3)}
     assert any("they should be equal" in line for line in score_files(files, examples, SHAPES, ENDING)["warnings"])

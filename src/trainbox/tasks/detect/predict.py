@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from trainbox.export.runtimes import OpenModel
 
 INPUT = "image"
+MOST_SAID = 8
 
 
 def open_predictor(bundle: "Bundle", threshold: float | None = None) -> "DetectPredictor":
@@ -78,7 +79,10 @@ class DetectPredictor:
 
     def say(self, answer: Mapping[str, Any]) -> str:
         """Return what was found in words."""
-        said = [f"{one['label']} {one['score']:.2f} at {_corners(one['box'])}" for one in answer["detections"]]
+        found = answer["detections"]
+        said = [f"{one['label']} {one['score']:.2f} at {_corners(one['box'])}" for one in found[:MOST_SAID]]
+        if len(found) > MOST_SAID:
+            said.append(f"and {len(found) - MOST_SAID} more")
         return "; ".join(said) or "nothing found"
 
     def draw(self, content: bytes, answer: Mapping[str, Any]) -> np.ndarray:

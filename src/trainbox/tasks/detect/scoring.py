@@ -174,7 +174,7 @@ def _warnings(scores: Mapping[str, Mapping[str, Any]], first: str, loss: Mapping
         )
     if mine["pictures"] < FEW_PICTURES:
         said.append(f"Scores of {mine['pictures']} pictures are rough: validate on {FEW_PICTURES} or more.")
-    said += _warnings_of_classes(mine["by_class"])
+    said += _warnings_of_classes(mine["by_class"], every=mine["mAP50"] < LITTLE_MAP50)
     if loss is not None and loss["mAP50_lost"] > TOLERATED_LOSS:
         said.append(f"{QUANTIZED_FILE} loses {100 * loss['mAP50_lost']:.1f} points of mAP50 against {FLOAT_FILE}.")
     for name, other in scores.items():
@@ -183,13 +183,14 @@ def _warnings(scores: Mapping[str, Mapping[str, Any]], first: str, loss: Mapping
     return said
 
 
-def _warnings_of_classes(by_class: Mapping[str, Mapping[str, Any]]) -> list[str]:
+def _warnings_of_classes(by_class: Mapping[str, Mapping[str, Any]], every: bool) -> list[str]:
+    """Warn of classes that are not there or not found; not of the latter where ``every`` class is hardly found."""
     absent = [label for label, one in by_class.items() if one["AP50"] is None]
     lost = [label for label, one in by_class.items() if one["AP50"] == 0]
     said = []
     if absent:
         said.append(f"No picture scored holds {_listed(absent)}: nothing is known of how well it is found.")
-    if lost:
+    if lost and not every:
         said.append(f"Never found: {_listed(lost)}. Give more pictures of it.")
     return said
 

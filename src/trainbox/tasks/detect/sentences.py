@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from trainbox.tasks.detect.scoring import QUANTIZED_FILE, TOLERATED_LOSS
+from trainbox.tasks.detect.scoring import LITTLE_MAP50, QUANTIZED_FILE, TOLERATED_LOSS
 
 LITTLE_LOSS = 0.0005
 
@@ -11,7 +11,9 @@ LITTLE_LOSS = 0.0005
 def summary_lines(metrics: Mapping[str, Any]) -> Sequence[str]:
     """Say ``scoring.score_files``'s result in a few sentences, warnings last."""
     scores = metrics["files"][metrics["scored_file"]]
-    lines = [] if scores["mAP50"] is None else [_found(scores), *_by_class(scores), *_by_size(scores), *_advice(scores)]
+    lines = [] if scores["mAP50"] is None else [_found(scores)]
+    if lines and scores["mAP50"] >= LITTLE_MAP50:
+        lines += [*_by_class(scores), *_by_size(scores), *_advice(scores)]
     lines += _quantized(metrics["int8"])
     return [*lines, *(f"WARNING: {warning}" for warning in metrics["warnings"])]
 
