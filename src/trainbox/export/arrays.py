@@ -44,7 +44,7 @@ ALLOWED_LAYERS = frozenset(
     {
         "Activation", "Add", "Average", "AveragePooling2D", "BatchNormalization", "Bidirectional", "Concatenate",
         "Conv1D", "Conv2D", "Conv2DTranspose", "Conv3D", "Cropping2D", "Dense", "DepthwiseConv2D", "Dropout", "ELU",
-        "Flatten", "GetItem", "Functional", "GRU", "GlobalAveragePooling2D", "GlobalMaxPooling2D", "InputLayer", "LSTM",
+        "Flatten", "Functional", "GRU", "GetItem", "GlobalAveragePooling2D", "GlobalMaxPooling2D", "InputLayer", "LSTM",
         "LayerNormalization", "LeakyReLU", "MaxPooling2D", "MaxPooling3D", "Maximum", "Model", "Multiply", "PReLU",
         "Permute", "ReLU", "Rescaling", "Reshape", "SeparableConv2D", "Sequential", "Softmax", "SpatialDropout2D",
         "Subtract", "TFOpLambda concat", "TimeDistributed", "UpSampling2D", "ZeroPadding2D",

@@ -63,8 +63,8 @@ def read_ending(path: Path) -> DetectionEnding | None:
             int(values["max_detections"]),
             float(values["nms_score_threshold"]),
             float(values["nms_iou_threshold"]),
-            bool(values["use_regular_nms"]),
-            int(values["detections_per_class"]),
+            bool(values.get("use_regular_nms", False)),
+            int(values.get("detections_per_class", 100)),
             (values["y_scale"], values["x_scale"], values["h_scale"], values["w_scale"]),
         )
     except Exception as error:  # a damaged flatbuffer fails in as many ways as it has fields
