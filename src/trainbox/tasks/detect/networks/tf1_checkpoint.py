@@ -21,7 +21,7 @@ CLASS_HEAD = "/ClassPredictor/"
 class Imported:
     """What an import did: weights set, and those left as they were, by name.
 
-    ``folded``: the file's batch norms do nothing, so the network's are to be estimated anew before it is trained.
+    ``folded``: the file has no batch norm that does anything. A network that keeps its own is to be re-estimated.
     """
 
     assigned: int
@@ -39,7 +39,7 @@ class Imported:
         if others:
             said.append(f"{len(others)} arrays are not in it and start anew: {', '.join(_scopes(others))}.")
         if self.folded:
-            said.append("Its batch norm is folded into the convolutions and is estimated anew.")
+            said.append("Its batch norm is folded into its convolutions.")
         return tuple(said)
 
 
