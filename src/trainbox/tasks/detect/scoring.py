@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 FLOAT_FILE, QUANTIZED_FILE = "model.tflite", "model_quantized.tflite"
 WORST, FAULTLESS = 12, 6
 """So many pictures with the most mistakes, and without one, are kept for the report."""
-LEAST_SHOWN_SCORE = 0.05
+MOST_FOUND = 40
+"""So many detections of a picture are kept at most, the best."""
 FEW_PICTURES = 30
 LITTLE_MAP50 = 0.2
 TOLERATED_LOSS = 0.01
@@ -152,7 +153,7 @@ def _seen(truth: Truth, answer: Detections) -> dict[str, Any]:
         "found": [
             {"box": _rounded(box), "class": int(label), "score": round(float(confidence), 4), "right": bool(index >= 0)}
             for box, label, confidence, index in zip(
-                answer.boxes_yxyx, answer.classes, answer.scores, pairs, strict=True
+                answer.boxes_yxyx[:MOST_FOUND], answer.classes, answer.scores, pairs, strict=False
             )
         ],
     }

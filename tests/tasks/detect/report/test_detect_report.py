@@ -15,7 +15,14 @@ import pytest
 from opt_ml import Trained
 from trainbox.tasks.detect.metrics import Detections, Truth, score
 from trainbox.tasks.detect.report import render
-from trainbox.tasks.detect.report.mistakes import LARGEST_MATRIX, _found, _matrix, _most_frequent, pictures_section
+from trainbox.tasks.detect.report.mistakes import (
+    LARGEST_MATRIX,
+    _found,
+    _matrix,
+    _most_frequent,
+    _said,
+    pictures_section,
+)
 
 LABELS = ("cat", "dog", "bird")
 SIZE = (200, 400)
@@ -210,6 +217,9 @@ def test_where_many_are_found_only_the_wrong_are_named() -> None:
     boxes = _found([*[one] * 11, {**one, "right": False}], LABELS, 100, 100)
     assert [box.label for box in boxes] == [*[""] * 11, "cat 0.90"]
     assert [box.label for box in _found([one], LABELS, 100, 100)] == ["cat 0.90"]
+    wrong = [{**one, "right": False}] * 30
+    assert sum(bool(box.label) for box in _found(wrong, LABELS, 100, 100)) == 10
+    assert _said({"truth": [], "found": wrong}, LABELS).endswith("cat 0.90 and 20 more")
 
 
 def level_of(jpeg: bytes) -> int:

@@ -18,7 +18,7 @@ NOTHING = "nothing"
 SIDE = 360
 """Of a shown picture's longer side, in pixels."""
 MOST_WORDS = 10
-"""With more boxes on a picture only the wrong ones are named: there is no room for more words."""
+"""With more boxes on a picture only wrong ones are named, and no more of them: there is no room for more words."""
 THERE, FOUND = "there", "found"
 
 
@@ -107,7 +107,8 @@ def _there(truth: Sequence[Mapping[str, Any]], labels: Sequence[str], width: int
 
 def _found(found: Sequence[Mapping[str, Any]], labels: Sequence[str], width: int, height: int) -> list[Box]:
     crowded = len(found) > MOST_WORDS
-    said = [f"{labels[it['class']]} {it['score']:.2f}" if not (crowded and it["right"]) else "" for it in found]
+    named = [place for place, it in enumerate(found) if not (crowded and it["right"])][:MOST_WORDS]
+    said = [f"{labels[it['class']]} {it['score']:.2f}" if place in named else "" for place, it in enumerate(found)]
     return [
         _box(it["box"], width, height, 2, word, dashed=not it["right"]) for it, word in zip(found, said, strict=True)
     ]
@@ -123,6 +124,10 @@ def _said(one: Mapping[str, Any], labels: Sequence[str]) -> str:
     """Say what is missed and what is wrong, or how much is right."""
     missed = [labels[it["class"]] for it in one["truth"] if it["missed"]]
     wrong = [f"{labels[it['class']]} {it['score']:.2f}" for it in one["found"] if not it["right"]]
-    parts = [f"missed: {', '.join(missed)}"] if missed else []
-    parts += [f"wrong: {', '.join(wrong)}"] if wrong else []
+    parts = [f"{what}: {_first(words)}" for what, words in (("missed", missed), ("wrong", wrong)) if words]
     return "\n".join(parts) or f"all {len(one['truth'])} found"
+
+
+def _first(words: Sequence[str]) -> str:
+    more = f" and {len(words) - MOST_WORDS} more" if len(words) > MOST_WORDS else ""
+    return ", ".join(words[:MOST_WORDS]) + more
