@@ -16,7 +16,7 @@ MOMENTUM = 0.9997
 class Blocks:
     """What all convolutions of one network share: weight decay, batch norm or a bias in its place, and padding.
 
-    ``tensorflow_2``: the backbone as the OD API's TensorFlow 2 builds it, another one at a depth multiplier other than 1.
+    ``tensorflow_2``: the backbone as the OD API's TensorFlow 2 builds it; another one where depth_multiplier is not 1.
     """
 
     weight_decay: float = 4e-5
