@@ -9,6 +9,7 @@ import pytest
 from trainbox.report import plots
 from trainbox.report.page import (
     Block,
+    Box,
     Cell,
     Chart,
     Charts,
@@ -75,7 +76,7 @@ def every_block(text: str) -> list[Block]:
         Tiles([Tile(text, text, text)]),
         Table([text], [[Cell(text, bar=0.5, hint=text)]], caption=text),
         Charts([Chart(drawing(), text, text, wide=True)]),
-        Gallery(text, [Picture(b"jpeg", 4, 3, text, [Stroke(0, 0, 1, 1, 2)])], [text]),
+        Gallery(text, [Picture(b"jpeg", 4, 3, text, [Stroke(0, 0, 1, 1, 2)], [Box(1, 1, 2, 2, 1, text)])], [text]),
         Commands(text, [text]),
         Details(text, [Prose(text)]),
     ]
@@ -124,3 +125,19 @@ def test_page_has_a_light_and_a_dark_mode_and_fits_a_phone() -> None:
     text = page_of()
     assert "prefers-color-scheme: dark" in text
     assert 'name="viewport" content="width=device-width' in text
+
+
+def test_boxes_lie_where_they_are_said_and_their_words_within_the_picture() -> None:
+    boxes = [Box(10, 40, 30, 80, 1, "left"), Box(90, 5, 100, 20, 2, "right", dashed=True)]
+    text = page_of(Gallery("g", [Picture(b"jpeg", 100, 100, "c", boxes=boxes)], large=True))
+    assert '<div class="gallery large">' in text
+    assert 'class="over-1" x="10" y="40" width="20" height="40"' in text
+    assert 'class="over-2" stroke-dasharray="7 5" x="90" y="5" width="10" height="15"' in text
+    assert '<text class="word word-1" x="13" y="35">left</text>' in text
+    assert '<text class="word word-2" text-anchor="end" x="97" y="19">right</text>' in text
+
+
+def test_a_shaded_cell_says_how_much() -> None:
+    text = page_of(Table(["t"], [[Cell("7", shade=0.25, tone="bad"), Cell("plain")]]))
+    assert '<td class="shade bad" style="--share:25%">' in text
+    assert text.count("--share:") == 1
