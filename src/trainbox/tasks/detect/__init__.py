@@ -95,13 +95,13 @@ class DetectTask:
     def evaluate(self, bundle: "Bundle", paths: Sequence[Path]) -> Mapping[str, Any]:
         """Score each model file on annotated pictures; ``{file name: scores}``."""
         from trainbox.tasks.detect.datasets import read_examples
-        from trainbox.tasks.detect.deploying import ending_of_manifest, network_of
+        from trainbox.tasks.detect.deploying import ending_of_manifest, network_of, spec_of_manifest
         from trainbox.tasks.detect.scoring import open_files, score_files
 
         config = DetectConfig.parse(bundle.manifest["hyperparameters"])
-        labels = bundle.manifest["labels"]
+        labels, spec = bundle.manifest["labels"], spec_of_manifest(bundle.manifest)
         with tempfile.TemporaryDirectory(prefix="trainbox-", ignore_cleanup_errors=True) as scratch:
-            examples = read_examples(config, labels, paths, Path(scratch), Problems())
+            examples = read_examples(config, labels, spec.size, paths, Path(scratch), Problems())
             files = {name: bundle.file(name) for name in bundle.manifest["models"]}
             models = open_files(files, network_of(bundle.manifest), trusted=False)
             return dict(score_files(models, examples, labels, ending_of_manifest(bundle.manifest))["files"])

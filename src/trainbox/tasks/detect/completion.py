@@ -51,7 +51,7 @@ def completed(config: DetectConfig, datasets: "DetectDatasets", say: Callable[[s
         values["model"] = _model(datasets, say)
     if pipeline is not None:
         values |= {name: value for name, value in of_pipeline(pipeline).items() if name not in given}
-    values["image_size"] = max(datasets.size) if config.image_size is None else config.image_size
+    values["image_size"] = _side(config, datasets, say)
     batch = config.batch_size or min(
         values.get("batch_size", USUAL_BATCH), fitting_batch(datasets.size), len(datasets.train)
     )
@@ -61,6 +61,17 @@ def completed(config: DetectConfig, datasets: "DetectDatasets", say: Callable[[s
         steps = STEPS_OF_OLD
     values |= {"num_steps": steps} | _pace(config, steps, batch, datasets)
     return config.model_copy(update=values)
+
+
+def _side(config: DetectConfig, datasets: "DetectDatasets", say: Callable[[str], None]) -> int:
+    """Return the longer side of the pictures that the network sees."""
+    side = max(datasets.size)
+    if config.image_size not in (None, side):
+        height, width = datasets.size
+        say(
+            f"Warning: image_size {config.image_size} is not used: pipeline.config resizes to {height} x {width} pixels."
+        )
+    return side
 
 
 def _model(datasets: "DetectDatasets", say: Callable[[str], None]) -> str | None:

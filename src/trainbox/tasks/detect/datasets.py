@@ -113,11 +113,16 @@ def read_datasets(config: DetectConfig, channels: Mapping[str, Path], scratch: P
 
 
 def read_examples(
-    config: DetectConfig, labels: Sequence[str], paths: Sequence[Path], scratch: Path, problems: Problems
+    config: DetectConfig,
+    labels: Sequence[str],
+    size: tuple[int, int],
+    paths: Sequence[Path],
+    scratch: Path,
+    problems: Problems,
 ) -> DetectExamples:
     """Read the pictures below ``paths`` for scoring: the test split where the data has one, else all of them.
 
-    Raises DataError where classes are there that ``labels`` does not have, or no picture is left.
+    ``size`` (height, width) is what the network sees. Raises DataError where classes are there that ``labels`` does not have, or no picture is left.
     """
     data = read_dataset(list(paths), problems, scratch, config.data_format)
     numbers = {name: number for number, name in enumerate(labels)}
@@ -127,10 +132,9 @@ def read_examples(
             f"The data has classes that the model does not know: {', '.join(unknown)}. It knows: {', '.join(labels)}."
         )
     renumbered = data.renumbered(np.array([numbers[name] for name in data.labels], np.int64), tuple(labels))
-    side = config.image_size or USUAL_SIZE
     tested = np.array([image.split == TEST for image in data.images])
     chosen = tested if tested.any() else np.ones(len(tested), bool)
-    examples = _decoded(renumbered, chosen, (side, side), (side, side), scratch / "scored", problems)
+    examples = _decoded(renumbered, chosen, size, size, scratch / "scored", problems)
     if not len(examples):
         raise DataError(f"No picture is left to score. Received: {', '.join(map(str, paths))}.")
     return examples
