@@ -71,7 +71,7 @@ def test_an_image_size_beside_a_pipeline_config_is_said_to_be_unused(datasets: D
     said: list[str] = []
     config = filled(datasets(pipeline=PIPELINE), said.append, image_size=320)
     assert config.image_size == 160
-    assert "image_size 320 is not used: pipeline.config resizes to 128 x 160 pixels" in said[0]
+    assert "image_size 320 is not used: pipeline.config resizes to 128 x 160" in said[0]
 
 
 def test_a_job_of_old_takes_a_hundred_steps_and_what_is_given_wins(datasets: Datasets) -> None:

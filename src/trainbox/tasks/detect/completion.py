@@ -68,9 +68,7 @@ def _side(config: DetectConfig, datasets: "DetectDatasets", say: Callable[[str],
     side = max(datasets.size)
     if config.image_size not in (None, side):
         height, width = datasets.size
-        say(
-            f"Warning: image_size {config.image_size} is not used: pipeline.config resizes to {height} x {width} pixels."
-        )
+        say(f"Warning: image_size {config.image_size} is not used: pipeline.config resizes to {height} x {width}.")
     return side
 
 

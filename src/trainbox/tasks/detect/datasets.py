@@ -122,7 +122,8 @@ def read_examples(
 ) -> DetectExamples:
     """Read the pictures below ``paths`` for scoring: the test split where the data has one, else all of them.
 
-    ``size`` (height, width) is what the network sees. Raises DataError where classes are there that ``labels`` does not have, or no picture is left.
+    ``size`` (height, width) is what the network sees. Raises DataError where classes are there that ``labels`` does not
+    have, or no picture is left.
     """
     data = read_dataset(list(paths), problems, scratch, config.data_format)
     numbers = {name: number for number, name in enumerate(labels)}
