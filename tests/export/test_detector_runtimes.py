@@ -56,11 +56,13 @@ def test_it_finds_what_litert_finds(runtime: str, file: str, files: Bundle, tmp_
     received = found_by(runtime, files.file(file), tmp_path / "pictures.npy")
     wanted = runtimes.open_model(files.file(file), trusted=True)(pictures)
     labels = [" ".join(label.split()) for label in detector.LABELS]
-    # MediaPipe gives whole pixels; kernels of another version round 8-bit numbers otherwise.
-    box_tolerance = 1.1 if runtime == "mediapipe" else 1e-3 if file == "model.tflite" else 0.5
+    # MediaPipe cuts corner, width and height to whole pixels each, and leaves out boxes outside of the picture; kernels
+    # of another version round 8-bit numbers otherwise.
+    exact = runtime == "tflite_runtime" and file == "model.tflite"
+    box_tolerance = 2.0 if runtime == "mediapipe" else 1e-3 if exact else 0.5
     for picture, detections in enumerate(received):
         boxes, classes, scores, count = (wanted[name][picture] for name in OUTPUTS)
-        assert abs(len(detections) - count) <= (0 if file == "model.tflite" else 2)
+        assert abs(len(detections) - count) <= (0 if exact else 2)
         label, score, corners = detections[0]
         assert label == (labels[int(classes[0])] if runtime == "mediapipe" else classes[0])
         assert score == pytest.approx(scores[0], abs=1e-5 if file == "model.tflite" else 0.02)
@@ -70,6 +72,6 @@ def test_it_finds_what_litert_finds(runtime: str, file: str, files: Bundle, tmp_
 
 
 def _moved_inside(box: np.ndarray) -> np.ndarray:
-    """Return a box as MediaPipe gives it: one that begins outside of the picture begins at its edge, as large as ever."""
+    """Return a box as MediaPipe gives it: what begins outside of the picture begins at its edge, as large as ever."""
     start = np.maximum(box[:2], 0)
     return np.concatenate([start, start + box[2:] - box[:2]])
