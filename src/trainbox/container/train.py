@@ -21,6 +21,7 @@ from trainbox.training.device import prepare
 
 if TYPE_CHECKING:
     from trainbox.training.fit import History
+    from trainbox.training.recipe import Recipe
 
 Say = Callable[[str], None]
 
@@ -72,7 +73,7 @@ def train(paths: Paths, stop: Stop, say: Say = print) -> None:
         write_bundle(
             network,
             job.task.deployables(job.config, datasets, network),
-            {**manifest(job, datasets, history), "network": dict(recipe.facts)},
+            manifest(job, datasets, recipe, history),
             paths.model,
             lambda folder, document: finish(job, datasets, history, stop, say, folder, document),
         )
@@ -134,7 +135,7 @@ def refuse_untrained(history: "History", kept: Path | None, stop: Stop) -> None:
         raise TrainingFailed(f"Told to stop before the first epoch ended: there is no model to save. {rest}")
 
 
-def manifest(job: Job, datasets: tasks.Datasets, history: "History") -> dict[str, Any]:
+def manifest(job: Job, datasets: tasks.Datasets, recipe: "Recipe", history: "History") -> dict[str, Any]:
     """Return what a bundle says about its making, but for the files, their proofs and the scores."""
     return {
         "task": job.task.name,
@@ -148,7 +149,9 @@ def manifest(job: Job, datasets: tasks.Datasets, history: "History") -> dict[str
             "channels": sorted(job.channels),
             "train_examples": len(datasets.train),
             "validation_examples": len(datasets.validation),
+            "start": list(recipe.remarks),
         },
+        "network": dict(recipe.facts),
         "problems": datasets.problems.as_dict(),
         "history": asdict(history),
         "versions": packages.versions(),

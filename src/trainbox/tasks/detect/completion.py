@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 USUAL_BATCH = 16
 STEPS_OF_OLD = 100
-VALIDATIONS_OF_OLD = 5
+LEAST_STEPS = 10
+"""Steps between two validations at least: after fewer there is little new to see."""
 TRAINED_PER_VALIDATED = 4
 """Training pictures between two validations for each picture validated: validating then takes a tenth of the time."""
 IMAGE_BYTES = 150_000_000
@@ -128,7 +129,7 @@ def _pace(config: DetectConfig, steps: int | None, batch: int, datasets: "Detect
         between = config.steps_per_epoch
     else:
         pictures = max(len(datasets.train), TRAINED_PER_VALIDATED * len(datasets.validation))
-        between = -(-pictures // batch)
+        between = max(LEAST_STEPS, -(-pictures // batch))
     if steps is None:
         return {"steps_per_epoch": between}
     rounds = whole_rounds(steps, max(1, min(round(steps / between), steps)))

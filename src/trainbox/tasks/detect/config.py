@@ -34,9 +34,10 @@ class DetectConfig(TrainingConfig):
         None,
         ge=1,
         le=100_000_000,
-        description="Steps to train, in place of epochs; 100 for a job of old (channel testing) that says neither.",
+        description="Steps to train, in place of epochs; 100 where there is a pipeline.config and neither is given.",
     )
-    batch_size: int | None = Field(
+    # None until Task.completed has filled it in: how many fit is known once the pictures are read.
+    batch_size: int | None = Field(  # type: ignore[assignment]
         None,
         ge=1,
         le=65_536,

@@ -14,7 +14,7 @@ from trainbox.tasks.detect.config import DetectConfig
 from trainbox.tasks.detect.deploying import ending_of, spec_of
 from trainbox.tasks.detect.examples import HALF_RANGE, SCORED_AT_ONCE, DetectExamples
 from trainbox.tasks.detect.networks import pretrained, ssd
-from trainbox.tasks.detect.networks.choose import losses_for
+from trainbox.tasks.detect.networks.choose import departures, losses_for
 from trainbox.tasks.detect.networks.folding import fold
 from trainbox.tasks.detect.networks.ssd import SsdSpec
 from trainbox.tasks.detect.networks.statistics import reestimate
@@ -85,12 +85,13 @@ def _start(config: DetectConfig, datasets: "DetectDatasets") -> tuple[keras.Mode
     """
     spec = replace(spec_of(config, datasets), batch_norm=True)
     network = ssd.build(spec)
+    departed = departures(datasets.pipeline.ssd()) if datasets.pipeline else ()
     if datasets.start is None:
-        return network, spec, ["There is no channel 'checkpoint': training starts from scratch."]
+        return network, spec, ["There is no channel 'checkpoint': training starts from scratch.", *departed]
     imported = pretrained.start_from(network, datasets.start)
     if any("/BatchNorm/" in name for name in imported.fresh):
         reestimate(network, _looked_at(datasets.train), imported.fresh)
-    return fold(network, spec), spec_of(config, datasets), imported.sentences()
+    return fold(network, spec), spec_of(config, datasets), [*imported.sentences(), *departed]
 
 
 def _looked_at(examples: DetectExamples) -> Iterator[np.ndarray]:
