@@ -41,7 +41,7 @@ lint: setup ## Check style and types.
 check: lint test ## What a commit must pass.
 
 lock: ## Resolve the requirements anew (needs uv).
-	for name in desk:'' train:'--extra train' dev:'--extra train --group dev'; do \
+	for name in desk:'' train:'--extra train' dev:'--extra train --extra onnx --group dev'; do \
 	  uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --upgrade \
 	    --python-version 3.11 $${name#*:} pyproject.toml -o requirements/$${name%%:*}.txt || exit 1; done
 
