@@ -36,7 +36,7 @@ ULTRALYTICS = Environment(
         "scipy",
         "polars",
     ),
-    ("torchvision==0.28.0", "ultralytics==8.3.*", "ultralytics-thop"),
+    ("torchvision==0.28.0", "ultralytics==8.4.190", "ultralytics-thop"),
 )
 SIDE = Path(__file__).with_name("ultralytics_side.py")
 BENCHMARKS = ("yolo", "trainbox", "latency")

@@ -15,6 +15,8 @@ def main():
     """Train for the seconds given, a line an epoch, and write what is found in the pictures."""
     request = json.loads(Path(sys.argv[1]).read_text())
     import torch
+
+    add_suppression(torch)
     from ultralytics import YOLO
 
     torch.set_num_threads(os.cpu_count())
@@ -50,6 +52,29 @@ def main():
         found = best.predict(image, imgsz=request["size"], conf=0.001, iou=0.7, max_det=300, verbose=False)[0].boxes
         answers.append({"boxes": found.xyxyn.tolist(), "classes": found.cls.tolist(), "scores": found.conf.tolist()})
     Path(request["answers"]).write_text(json.dumps(answers))
+
+
+def add_suppression(torch):
+    """Register torchvision's one operator that YOLO uses: its own is compiled for PyTorch with CUDA and does not load.
+
+    It ends after the 300 boxes that YOLO keeps of a picture.
+    """
+    for name in ("nms", "qnms"):
+        torch.library.define(f"torchvision::{name}", "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+
+    def suppress(boxes, scores, iou_threshold):
+        order, kept = scores.argsort(descending=True), []
+        areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+        while len(order) and len(kept) < 300:
+            best, order = order[0], order[1:]
+            kept.append(best)
+            low = torch.maximum(boxes[best, :2], boxes[order, :2])
+            high = torch.minimum(boxes[best, 2:], boxes[order, 2:])
+            both = (high - low).clamp(min=0).prod(1)
+            order = order[both <= iou_threshold * (areas[best] + areas[order] - both)]
+        return torch.stack(kept) if kept else torch.zeros(0, dtype=torch.int64)
+
+    torch.library.impl("torchvision::nms", "CPU", suppress)
 
 
 if __name__ == "__main__":
