@@ -53,9 +53,9 @@ def train(paths: Paths, stop: Stop, say: Say = print) -> None:
             refuse_unwritable(paths, job)
             datasets = job.task.datasets(job.config, job.channels, scratch)
             say_what_was_read(datasets, say)
+            refuse_oversized_batch(job.config, datasets)
             device = prepare(job.config.precision, job.config.seed, say)
             job = replace(job, config=job.task.completed(job.config, datasets, say))
-            refuse_oversized_batch(job.config, datasets)
             with device.arithmetic():
                 recipe = job.task.recipe(job.config, datasets)
             for remark in recipe.remarks:
@@ -119,7 +119,8 @@ def say_what_was_read(datasets: tasks.Datasets, say: Say) -> None:
 
 def refuse_oversized_batch(config: TrainingConfig, datasets: tasks.Datasets) -> None:
     """Raise HyperparameterError where not even one batch can be filled."""
-    if config.batch_size > len(datasets.train):
+    # A task may leave the size open until the data are read, and then fits it to them.
+    if (config.batch_size or 0) > len(datasets.train):
         raise HyperparameterError(
             f"Hyperparameter 'batch_size' is larger than the data: {config.batch_size} > {len(datasets.train)} "
             f"training examples. Use at most {len(datasets.train)}, or more data."

@@ -51,7 +51,8 @@ def prepare(precision: str, seed: int, say: Callable[[str], None]) -> Device:
     device = choose(os.environ, jax_sees_gpu, any(path.exists() for path in _GPU_DEVICES))
     say(device.reason)
     use_threads(os.environ, processors())
-    import keras
+    with _without_native_log():
+        import keras
 
     policy, reason = policy_for(precision, has_native_bfloat16(device.kind))
     say(reason)
@@ -112,6 +113,23 @@ def use_threads(environment: MutableMapping[str, str], count: int) -> None:
     environment.setdefault("TF_NUM_INTRAOP_THREADS", str(count))
     environment.setdefault("TF_NUM_INTEROP_THREADS", str(count))
     environment.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+
+@contextlib.contextmanager
+def _without_native_log() -> Iterator[None]:
+    """Drop what is written to stderr below Python: TensorFlow's C++ greets there, whatever its level of logging is.
+
+    What fails raises an exception, which is not lost.
+    """
+    sys.stderr.flush()
+    held, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(held, 2)
+        os.close(held)
+        os.close(nowhere)
 
 
 def _imported_backend() -> str | None:

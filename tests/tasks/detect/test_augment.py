@@ -59,7 +59,8 @@ def test_a_box_mostly_cut_away_is_dropped() -> None:
 def test_mosaic_keeps_every_box_on_its_object() -> None:
     joined = augment.mosaic([picture()] * 4, np.random.default_rng(0), (100, 100))
     assert joined.image.size == (100, 100)
-    assert list(joined.classes) == [3] * 4
+    assert set(joined.classes) == {3}
+    assert len(joined.classes) == len(joined.boxes_yxyx) >= 2, "a part may have lost its object"
     pixels = np.asarray(joined.image)
     for y_min, x_min, y_max, x_max in joined.boxes_yxyx:
         centre = pixels[int((y_min + y_max) * 50), int((x_min + x_max) * 50)]

@@ -68,7 +68,7 @@ def examples(tmp_path_factory: pytest.TempPathFactory) -> DetectExamples:
     write_demo(folder / "data", seed=2, images=40)
     scratch = folder / "scratch"
     scratch.mkdir()
-    return read_examples(DetectConfig(image_size=96), SHAPES, [folder / "data"], scratch, Problems())
+    return read_examples(DetectConfig(), SHAPES, (96, 96), [folder / "data"], scratch, Problems())
 
 
 def test_one_who_sees_all_scores_one(examples: DetectExamples) -> None:
