@@ -7,6 +7,7 @@ say two things at once is refused as a whole before any content is read.
 import struct
 import zipfile
 import zlib
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -45,7 +46,7 @@ class Member:
     crc: int | None = None
 
 
-class ArchiveTree:
+class ArchiveTree(ABC):
     """The files of one archive. The list of members is read once in a process and shared by all trees of that file."""
 
     def __init__(
@@ -84,11 +85,13 @@ class ArchiveTree:
         return f"{self.label}: {printable(name)}"
 
     @staticmethod
+    @abstractmethod
     def _list(path: Path, label: str, limits: Limits, problems: Problems) -> dict[str, Member]:
-        raise NotImplementedError
+        """Return the members of the archive by name."""
 
+    @abstractmethod
     def _content(self, member: Member) -> bytes:
-        raise NotImplementedError
+        """Return a member's content."""
 
     def _opened(self) -> tuple[dict[str, Member], Problems]:
         state = self.path.stat()

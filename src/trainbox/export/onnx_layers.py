@@ -1,6 +1,6 @@
 """Layers of Keras in operators of ONNX: those that our networks are made of, each in its own function.
 
-A whole converter, imported for a dozen layers, would be the larger risk: the one there is has not kept up with NumPy 2.
+They are a dozen layers, and what they write is proved in onnxruntime file by file; tf2onnx was not tried.
 """
 
 from collections.abc import Callable, Sequence
