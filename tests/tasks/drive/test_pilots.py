@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from trainbox.tasks.drive.pilots import KINDS, build, deployed, trainable
+from trainbox.tasks.drive.pilots import KINDS, Dropout, build, deployed, trainable
 
 
 @pytest.mark.parametrize(
@@ -61,10 +61,13 @@ def test_deployed_robocars_answers_pixels_as_the_trained_one_answers_shares() ->
         np.testing.assert_allclose(before, after, rtol=1e-5)
 
 
+@pytest.mark.parametrize("dropout", ["dense", "none"])
 @pytest.mark.parametrize("pilot", KINDS)
-def test_what_was_trained_without_dropout_is_deployed_with_the_cars(pilot: str) -> None:
-    network = build(pilot, dropout=False)
-    assert not any(layer.rate for layer in network.layers if layer.name.startswith("dropout"))
+def test_what_was_trained_with_less_dropout_is_deployed_with_the_cars(pilot: str, dropout: Dropout) -> None:
+    network = build(pilot, dropout=dropout)
+    dropped = [layer.name for layer in network.layers if layer.name.startswith("dropout")]
+    assert not any("conv" in name for name in dropped)
+    assert ("dropout_dense_1" in dropped) == (dropout == "dense")
     car = deployed(network, pilot)
     assert [layer.name for layer in car.layers] == [layer.name for layer in build(pilot).layers]
     assert all(layer.rate > 0 for layer in car.layers if layer.name.startswith("dropout"))

@@ -20,7 +20,7 @@ class AnchorSpec:
     ``explicit_scales`` stand in place of min and max. ``between_ratio`` is the ratio of the anchor between two layers'
     scales, 0 for none. ``base`` is what (height, width) of every anchor are multiplied by. ``strides`` and ``offsets``
     are (y, x) by layer, as shares of the picture; where empty, the cells divide the picture and anchors stand in their
-    middle.
+    middle. ``fitted_shapes`` are the (scale, ratio) of each layer's anchors, in place of what scales and ratios give.
     """
 
     layers: int = 6
@@ -33,6 +33,7 @@ class AnchorSpec:
     base: tuple[float, float] = (1.0, 1.0)
     strides: tuple[tuple[float, float], ...] = ()
     offsets: tuple[tuple[float, float], ...] = ()
+    fitted_shapes: tuple[tuple[tuple[float, float], ...], ...] = ()
 
     def scales(self) -> list[float]:
         """Return the scale of each feature map, with a closing 1.0 for the last geometric mean."""
@@ -43,6 +44,8 @@ class AnchorSpec:
 
     def shapes(self, layer: int) -> list[tuple[float, float]]:
         """Return (scale, ratio) of the anchors at each cell of one feature map, in order."""
+        if self.fitted_shapes:
+            return list(self.fitted_shapes[layer])
         scales = self.scales()
         if layer == 0 and self.reduce_first_layer:
             return [(scale or scales[0], ratio) for scale, ratio in FIRST_LAYER]

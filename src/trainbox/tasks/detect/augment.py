@@ -49,6 +49,15 @@ def flip(picture: Picture, random: np.random.Generator) -> Picture:
     return replace(picture, image=picture.image.transpose(Image.Transpose.FLIP_LEFT_RIGHT), boxes_yxyx=boxes)
 
 
+def vertical_flip(picture: Picture, random: np.random.Generator) -> Picture:
+    """Turn upside down, half of the time: for pictures from straight above, or through a microscope."""
+    if random.random() < 0.5:
+        return picture
+    y_min, x_min, y_max, x_max = picture.boxes_yxyx.T
+    boxes = np.stack([1 - y_max, x_min, 1 - y_min, x_max], axis=-1)
+    return replace(picture, image=picture.image.transpose(Image.Transpose.FLIP_TOP_BOTTOM), boxes_yxyx=boxes)
+
+
 def photometric(picture: Picture, random: np.random.Generator) -> Picture:
     """Change brightness, contrast, saturation and hue, each half of the time, in random order."""
     image = picture.image
@@ -157,7 +166,7 @@ def _part(picture: Picture, height: float, width: float, random: np.random.Gener
     return window(picture, top, left, top + tall, left + wide)
 
 
-CHANGES = ("flip", "photometric", "zoom_out", "crop", "mosaic")
+CHANGES = ("flip", "photometric", "zoom_out", "crop", "mosaic", "vertical_flip")
 
 
 def changed(
@@ -177,5 +186,6 @@ def changed(
         picture = zoom_out(picture, random) if "zoom_out" in changes and random.random() < ZOOMED_SHARE else picture
         picture = crop(picture, random) if "crop" in changes else picture
     picture = flip(picture, random) if "flip" in changes else picture
+    picture = vertical_flip(picture, random) if "vertical_flip" in changes else picture
     picture = picture.resized(size)
     return photometric(picture, random) if "photometric" in changes else picture

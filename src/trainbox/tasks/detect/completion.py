@@ -24,6 +24,7 @@ USED_OF_MEMORY = 0.5
 _MEMORY_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 _AUGMENTATIONS = {
     "random_horizontal_flip": ("flip",),
+    "random_vertical_flip": ("vertical_flip",),
     "random_distort_color": ("photometric",),
     "random_adjust_brightness": ("photometric",),
     "random_adjust_contrast": ("photometric",),

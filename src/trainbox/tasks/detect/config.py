@@ -6,8 +6,9 @@ from pydantic import Field, field_validator
 
 from trainbox.training.config import TrainingConfig
 
-Augmentation = Literal["flip", "photometric", "zoom_out", "crop", "mosaic"]
-AUGMENTATIONS: tuple[Augmentation, ...] = get_args(Augmentation)
+Augmentation = Literal["flip", "photometric", "zoom_out", "crop", "mosaic", "vertical_flip"]
+AUGMENTATIONS: tuple[Augmentation, ...] = get_args(Augmentation)[:-1]
+"""What is done unless told otherwise. Few things look the same upside down."""
 NETWORKS = Literal["ssd_mobilenet_v1", "ssd_mobilenet_v2", "ssdlite_mobilenet_v2"]
 FORMATS = Literal["tfrecord", "coco", "yolo", "voc", "csv"]
 
@@ -52,7 +53,10 @@ class DetectConfig(TrainingConfig):
         2, ge=0, le=1000, description="First epochs that train only the layers behind a pre-trained backbone."
     )
     augment: tuple[Augmentation, ...] = Field(
-        AUGMENTATIONS, description="Random changes of training pictures; true means all of them, false none."
+        AUGMENTATIONS, description="Random changes of training pictures; true means the five of the default, false none."
+    )
+    fit_anchors: bool = Field(
+        False, description="Give anchors the shapes of the training boxes, in place of the usual or prescribed ones."
     )
     balance: bool = Field(True, description="Show pictures with rare classes more often.")
     data_format: FORMATS | None = Field(

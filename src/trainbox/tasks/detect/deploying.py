@@ -9,6 +9,7 @@ import numpy as np
 
 from trainbox.export.bundle import Deployable
 from trainbox.export.detection_ending import DetectionEnding
+from trainbox.tasks.detect.anchor_fitting import fitted
 from trainbox.tasks.detect.anchors import AnchorSpec, anchors_cyxhw
 from trainbox.tasks.detect.config import DetectConfig
 from trainbox.tasks.detect.formats.label_map import write_label_map
@@ -29,6 +30,8 @@ FLOAT_TOLERANCE = 1e-3
 def spec_of(config: DetectConfig, datasets: "DetectDatasets") -> SsdSpec:
     """Return the description of the network that is trained."""
     spec = spec_for(config, datasets.pipeline.ssd() if datasets.pipeline else None, len(datasets.labels))
+    if config.fit_anchors:
+        spec = dataclasses.replace(spec, anchors=fitted(spec.anchors, datasets.train.images))
     return dataclasses.replace(spec, batch_norm=datasets.checkpoint is None)
 
 

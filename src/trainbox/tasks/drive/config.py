@@ -6,6 +6,7 @@ from typing import Any, Literal, get_args
 from pydantic import Field, field_validator, model_validator
 
 from trainbox.tasks.drive.expression import Expression
+from trainbox.tasks.drive.pilots import Dropout
 from trainbox.training.config import TrainingConfig
 
 Augmentation = Literal["mirror", "brightness", "contrast", "blur", "shadow"]
@@ -60,8 +61,10 @@ class DriveConfig(TrainingConfig):
         AUGMENTATIONS, description="Random changes of training images; true means all of them, false none."
     )
     balance: bool = Field(False, description="Weigh records so that rare steering angles count more.")
-    dropout: bool = Field(
-        False, description="Train with the dropout the car's networks have; slower, and slower to fit."
+    dropout: Dropout = Field(
+        "dense",
+        description="Which dropout of the car's networks to train with: all (car, or true), only that between the "
+        "dense layers, or none (or false).",
     )
     transfer: str | None = Field(
         None, description="CHANNEL or CHANNEL/FILE holding a bundle, .keras or .h5 whose arrays training starts from."
@@ -89,6 +92,11 @@ class DriveConfig(TrainingConfig):
         if isinstance(value, bool) or value is None:
             return AUGMENTATIONS if value else ()
         return _listed(value)
+
+    @field_validator("dropout", mode="before")
+    @classmethod
+    def _dropout(cls, value: Any) -> Any:
+        return ("car" if value else "none") if isinstance(value, bool) or value is None else value
 
     @field_validator("drive_modes", mode="before")
     @classmethod

@@ -6,7 +6,7 @@ feed it; ``robocars`` is deployed for 0..255, as Donkeycar 2 fed it. While train
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from trainbox.tasks.drive.bins import ANGLE_BINS, THROTTLE_BINS
 
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 HEIGHT, WIDTH = 120, 160
 PIXEL_RANGE = 255.0
+
+Dropout = Literal["car", "dense", "none"]
 
 
 @dataclass(frozen=True)
@@ -65,15 +67,15 @@ KINDS = {
 }
 
 
-def build(pilot: str, memory_length: int = 3, *, dropout: bool = True) -> "keras.Model":
-    """Build the untrained network of a pilot, with the car's dropout or without any.
+def build(pilot: str, memory_length: int = 3, *, dropout: Dropout = "car") -> "keras.Model":
+    """Build the untrained network of a pilot, with the car's dropout, that between its dense layers only, or without.
 
     Inputs: ``img_in`` (n, 120, 160, 3); ``memory`` also ``mem_in`` (n, 2 * memory_length), the last commands as
     angle, throttle, oldest first. Outputs: a list in the order of ``KINDS[pilot].outputs``, each (n, 1) or (n, bins).
     """
     import keras
 
-    kind = KINDS[pilot] if dropout else replace(KINDS[pilot], conv_dropout=0.0, dense_dropout=0.0, memory_dropout=0.0)
+    kind = _with_dropout(KINDS[pilot], dropout)
     image = keras.Input((HEIGHT, WIDTH, 3), name="img_in")
     features = _see(image, kind)
     inputs = [image]
@@ -84,6 +86,13 @@ def build(pilot: str, memory_length: int = 3, *, dropout: bool = True) -> "keras
     features = _decide(features, kind)
     outputs = [_answer(features, kind, name, quantity, bins) for name, quantity, bins in kind.outputs]
     return keras.Model(inputs, outputs, name=pilot)
+
+
+def _with_dropout(kind: PilotKind, dropout: Dropout) -> PilotKind:
+    if dropout == "car":
+        return kind
+    kind = replace(kind, conv_dropout=0.0)
+    return kind if dropout == "dense" else replace(kind, dense_dropout=0.0, memory_dropout=0.0)
 
 
 def _see(image: "keras.KerasTensor", kind: PilotKind) -> "keras.KerasTensor":
@@ -112,7 +121,8 @@ def _remember(memory: "keras.KerasTensor", length: int, kind: PilotKind) -> "ker
     y = memory
     for step in range(1, length):
         y = layers.Dense(2 * (length - step), activation="relu", name=f"mem_c_{step}")(y)
-        y = layers.Dropout(kind.memory_dropout, name=f"dropout_mem_{step}")(y)
+        if kind.memory_dropout:
+            y = layers.Dropout(kind.memory_dropout, name=f"dropout_mem_{step}")(y)
     return y
 
 
@@ -122,7 +132,8 @@ def _decide(features: "keras.KerasTensor", kind: PilotKind) -> "keras.KerasTenso
     x = features
     for number, units in enumerate((100, 50), start=1):
         x = layers.Dense(units, activation="relu", name=f"dense_{number}")(x)
-        x = layers.Dropout(kind.dense_dropout, name=f"dropout_dense_{number}")(x)
+        if kind.dense_dropout:
+            x = layers.Dropout(kind.dense_dropout, name=f"dropout_dense_{number}")(x)
     return x
 
 
