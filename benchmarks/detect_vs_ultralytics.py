@@ -55,6 +55,7 @@ def main() -> None:
         "--epochs", type=int, default=40, help="validations of Trainbox's training, over which its rate falls"
     )
     parser.add_argument("--size", type=int, default=300, help="side in pixels of what Trainbox's network sees")
+    parser.add_argument("--set", action="append", default=[], help="NAME=VALUE, a further hyperparameter; repeatable")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--ultralytics-python", type=Path, help="a Python that has ultralytics already")
     asked = parser.parse_args()
@@ -129,14 +130,20 @@ def train_trainbox(asked: argparse.Namespace, folder: Path) -> None:
         "epochs": asked.epochs, "image_size": asked.size, "seed": asked.seed, "batch_size": BATCH,
         "quantize": "true", "inference_type": "QUANTIZED_UINT8",
     }  # fmt: skip
-    parts = [part for name, value in options.items() for part in ("-p", f"{name}={value}")]
+    settings = [*(f"{name}={value}" for name, value in options.items()), *asked.set]
+    parts = [part for setting in settings for part in ("-p", setting)]
     channels = [f"train={asked.data}", f"checkpoint={asked.checkpoint}"]
     seen = watch([sys.executable, "-m", "trainbox", "train", "detect", *channels, *parts, "--out", out])
     scored = watch([sys.executable, "-m", "trainbox", "evaluate", out, asked.data, "--json"])
     text = "\n".join(line for _, line in scored.lines)
     scores = json.loads(text[text.index("{\n") : text.rindex("}") + 1])
     best = scores["model.tflite"]
-    report(f"Trainbox, SSDLite MobileNetV2 from the checkpoint, {asked.size} px", seen, best["mAP50"], best["mAP"])
+    report(
+        f"Trainbox, SSDLite MobileNetV2 from the checkpoint, {asked.size} px {' '.join(asked.set)}",
+        seen,
+        best["mAP50"],
+        best["mAP"],
+    )
     print(f"model_quantized.tflite, uint8: test mAP50 {scores['model_quantized.tflite']['mAP50']:.4f}\n")
 
 

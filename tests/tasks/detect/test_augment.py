@@ -26,7 +26,9 @@ def red_box(image: Image.Image) -> np.ndarray:
     )
 
 
-@pytest.mark.parametrize("change", [augment.flip, augment.zoom_out, augment.crop, augment.photometric])
+@pytest.mark.parametrize(
+    "change", [augment.flip, augment.vertical_flip, augment.zoom_out, augment.crop, augment.photometric]
+)
 @pytest.mark.parametrize("seed", range(12))
 def test_the_box_stays_on_its_object(change: augment.Change, seed: int) -> None:
     changed = change(picture(), np.random.default_rng(seed))
@@ -37,14 +39,18 @@ def test_the_box_stays_on_its_object(change: augment.Change, seed: int) -> None:
     np.testing.assert_allclose(changed.boxes_yxyx[0], red_box(changed.image), atol=1.01 / min(height, width))
 
 
-@pytest.mark.parametrize("change", [augment.flip, augment.zoom_out, augment.crop, augment.photometric])
+@pytest.mark.parametrize(
+    "change", [augment.flip, augment.vertical_flip, augment.zoom_out, augment.crop, augment.photometric]
+)
 def test_the_same_generator_gives_the_same_picture(change: augment.Change) -> None:
     first, second = (change(picture(), np.random.default_rng(5)) for _ in range(2))
     assert first.image.tobytes() == second.image.tobytes()
     np.testing.assert_array_equal(first.boxes_yxyx, second.boxes_yxyx)
 
 
-@pytest.mark.parametrize("change", [augment.flip, augment.zoom_out, augment.crop, augment.photometric])
+@pytest.mark.parametrize(
+    "change", [augment.flip, augment.vertical_flip, augment.zoom_out, augment.crop, augment.photometric]
+)
 def test_a_picture_without_boxes_stays_one(change: augment.Change) -> None:
     empty = Picture(picture().image, np.zeros((0, 4), np.float32), np.zeros(0, np.int64))
     for seed in range(6):

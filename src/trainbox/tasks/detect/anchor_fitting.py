@@ -13,6 +13,7 @@ import numpy as np
 
 from trainbox.tasks.detect.anchors import AnchorSpec
 from trainbox.tasks.detect.dataset import AnnotatedImage
+from trainbox.tasks.detect.matcher import intersection_over_union
 
 LEAST_SIDE = 0.004
 ROUNDS = 100
@@ -48,7 +49,7 @@ def _clusters(sizes: np.ndarray, weights: np.ndarray, count: int) -> tuple[tuple
     share = np.cumsum(weights[order]) / weights.sum()
     centres = sizes[order[np.searchsorted(share, (np.arange(count) + 0.5) / count)]]
     for _ in range(ROUNDS):
-        nearest = _overlaps(sizes, centres).argmax(axis=1)
+        nearest = intersection_over_union(_at_origin(sizes), _at_origin(centres)).argmax(axis=1)
         moved = np.stack([_mean(sizes[nearest == one], weights[nearest == one], centres[one]) for one in range(count)])
         if np.allclose(moved, centres):
             break
@@ -62,7 +63,6 @@ def _mean(sizes: np.ndarray, weights: np.ndarray, otherwise: np.ndarray) -> np.n
     return np.exp(np.average(np.log(sizes), axis=0, weights=weights)) if len(sizes) else otherwise
 
 
-def _overlaps(sizes: np.ndarray, centres: np.ndarray) -> np.ndarray:
-    """Return the intersection over union of each size with each centre, (n, k), corners laid together."""
-    shared = np.minimum(sizes[:, None], centres[None]).prod(axis=2)
-    return shared / (sizes.prod(axis=1)[:, None] + centres.prod(axis=1)[None] - shared)
+def _at_origin(sizes: np.ndarray) -> np.ndarray:
+    """Return boxes (n, 4) of sizes (n, 2), their first corners laid together."""
+    return np.concatenate([np.zeros_like(sizes), sizes], axis=1)

@@ -53,7 +53,8 @@ class DetectConfig(TrainingConfig):
         2, ge=0, le=1000, description="First epochs that train only the layers behind a pre-trained backbone."
     )
     augment: tuple[Augmentation, ...] = Field(
-        AUGMENTATIONS, description="Random changes of training pictures; true means the five of the default, false none."
+        AUGMENTATIONS,
+        description="Random changes of training pictures; true means the five of the default, false none.",
     )
     fit_anchors: bool = Field(
         False, description="Give anchors the shapes of the training boxes, in place of the usual or prescribed ones."
