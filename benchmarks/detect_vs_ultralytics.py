@@ -8,14 +8,17 @@ time. ultralytics gets a Python 3.11 environment of its own. Results are printed
 """
 
 import argparse
+import io
 import json
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from drive_vs_donkeycar import machine
 from watching import Watched, watch
@@ -159,26 +162,51 @@ def report(name: str, seen: Watched, score50: float, score: float) -> None:
 
 
 def time_files(asked: argparse.Namespace, folder: Path) -> None:
-    """Time what Trainbox's predictor takes for a picture against the bare interpreter on the same pixels."""
+    """Time Trainbox's answer to a picture file against the bare interpreter and a bare decoder, in turn."""
     from ai_edge_litert.interpreter import Interpreter
 
+    from trainbox.export.bundle import Bundle
+    from trainbox.tasks.detect import task
+
+    if not (folder / "detector").is_dir():
+        print("Not timed, since no detector was trained in this run: ask for --only trainbox --only latency.")
+        return
+    contents = [path.read_bytes() for path in sorted(asked.data.rglob("*.jpg"))[:INVOCATIONS]]
+    predictor = task.predictor(Bundle.open(folder / "detector"))
+    bare = {}
     for name in ("model.tflite", "model_quantized.tflite"):
-        path = folder / "detector" / name
-        if not path.is_file():
-            print(f"{name}: not timed, since no detector was trained in this run (--only trainbox --only latency).")
-            continue
-        bare = Interpreter(model_path=str(path), num_threads=1)
-        bare.allocate_tensors()
-        details = bare.get_input_details()[0]
-        pixels = np.zeros(details["shape"], details["dtype"])
-        took = []
-        for _ in range(INVOCATIONS):
-            before = time.perf_counter()
-            bare.set_tensor(details["index"], pixels)
-            bare.invoke()
-            bare.get_tensor(bare.get_output_details()[0]["index"])
-            took.append(1000 * (time.perf_counter() - before))
-        print(f"- {name}, bare interpreter, one thread: {np.median(took):.1f} ms a picture")
+        bare[name] = Interpreter(model_path=str(folder / "detector" / name), num_threads=1)
+        bare[name].allocate_tensors()
+    took: dict[str, list[float]] = {}
+    for content in contents:
+        decoded = timed(took, "bare decoder", decode, content)
+        for name, interpreter in bare.items():
+            timed(took, f"{name}, bare interpreter, one thread", invoke, interpreter, decoded, asked.size)
+        timed(took, "trainbox predict, from file to boxes", predictor.predict, content)
+    for name, milliseconds in took.items():
+        print(f"- {name}: {np.median(milliseconds):.1f} ms a picture, median of {len(milliseconds)}")
+
+
+def timed(took: dict[str, list[float]], name: str, work: Callable[..., Any], *arguments: Any) -> Any:
+    """Do some work, noting its milliseconds."""
+    before = time.perf_counter()
+    done = work(*arguments)
+    took.setdefault(name, []).append(1000 * (time.perf_counter() - before))
+    return done
+
+
+def decode(content: bytes) -> Image.Image:
+    """Decode a picture with Pillow alone."""
+    return Image.open(io.BytesIO(content)).convert("RGB")
+
+
+def invoke(interpreter: Any, picture: Image.Image, side: int) -> np.ndarray:
+    """Resize a picture and ask an interpreter about it."""
+    details = interpreter.get_input_details()[0]
+    pixels = np.asarray(picture.resize((side, side)))[None].astype(details["dtype"])
+    interpreter.set_tensor(details["index"], pixels)
+    interpreter.invoke()
+    return interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
 
 
 if __name__ == "__main__":
