@@ -6,7 +6,7 @@ import shutil
 import tempfile
 import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -39,6 +39,7 @@ class Deployable:
     passes; None reports the difference only. ``representative``: examples (inputs by name, without the first axis)
     that set the scales of int8; the validation inputs where None. ``ending``: what a detector's encodings and scores
     go through in the file, in that order the network's outputs; it is then the detections that are compared.
+    ``network``: what this one file is made of and compared with, where it sees pictures of another size than the rest.
     ``integer_input``: an int8 file that takes the uint8 pixels which the network sees as -1 to 1. ``for_cars``: the
     manifest says which cars load it.
     """
@@ -49,6 +50,7 @@ class Deployable:
     tolerance: float | None = 1e-3
     representative: Iterable[Mapping[str, np.ndarray]] | None = None
     ending: "DetectionEnding | None" = None
+    network: "keras.Model | None" = None
     integer_input: bool = False
     for_cars: bool = True
 
@@ -118,6 +120,9 @@ def write_bundle(
     from trainbox.export import keras_native
 
     copy = keras_native.float32_copy(network)
+    deployables = [
+        replace(one, network=keras_native.float32_copy(one.network)) if one.network else one for one in deployables
+    ]
     with staged(folder) as incoming:
         document = {**manifest, "format": FORMAT, "models": _write_and_prove(copy, deployables, incoming)}
         for name, content in (extra(incoming, document) if callable(extra) else extra or {}).items():
@@ -144,8 +149,9 @@ def write_and_prove_here(network: "keras.Model", deployables: Sequence[Deployabl
 
     models = {}
     for deployable in deployables:
-        _write_one(network, deployable, folder / deployable.file)
-        models[deployable.file] = runtimes.prove(network, deployable, folder / deployable.file)
+        made_of, path = deployable.network or network, folder / deployable.file
+        _write_one(made_of, deployable, path)
+        models[deployable.file] = runtimes.prove(made_of, deployable, path)
     return models
 
 

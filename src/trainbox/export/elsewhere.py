@@ -45,8 +45,7 @@ def write_and_prove(network: "keras.Model", deployables: "Sequence[Deployable]",
 
 def _ask(network: "keras.Model", deployables: "Sequence[Deployable]", request: Path) -> None:
     """Write the network and what is to be made of it as JSON and arrays."""
-    (request / "network.json").write_text(network.to_json(), encoding="utf-8")
-    np.savez(request / "weights.npz", *network.get_weights())
+    _write_network(network, request, "")
     entries = []
     for number, deployable in enumerate(deployables):
         arrays: dict[str, Any] = dict(deployable.inputs)
@@ -54,9 +53,25 @@ def _ask(network: "keras.Model", deployables: "Sequence[Deployable]", request: P
         arrays |= {REPRESENTATIVE + name: np.stack([row[name] for row in rows]) for name in (rows[0] if rows else {})}
         np.savez(request / f"inputs{number}.npz", **arrays)
         entries.append(_settings(deployable))
+        if deployable.network:
+            _write_network(deployable.network, request, number)
         if deployable.ending:
             np.save(request / f"anchors{number}.npy", deployable.ending.anchors_cyxhw)
     (request / "deployables.json").write_text(json.dumps(entries), encoding="utf-8")
+
+
+def _write_network(network: "keras.Model", request: Path, number: int | str) -> None:
+    (request / f"network{number}.json").write_text(network.to_json(), encoding="utf-8")
+    np.savez(request / f"weights{number}.npz", *network.get_weights())
+
+
+def _read_network(request: Path, number: int | str) -> "keras.Model":
+    import keras
+
+    network = keras.models.model_from_json((request / f"network{number}.json").read_text(encoding="utf-8"))
+    with np.load(request / f"weights{number}.npz") as arrays:
+        network.set_weights([arrays[f"arr_{i}"] for i in range(len(arrays.files))])
+    return network
 
 
 def _settings(deployable: "Deployable") -> dict[str, Any]:
@@ -73,15 +88,10 @@ def _settings(deployable: "Deployable") -> dict[str, Any]:
 
 def _asked(request: Path) -> "tuple[keras.Model, list[Deployable]]":
     """Read what ``_ask`` wrote."""
-    import keras
-
     from trainbox.export.bundle import Deployable
     from trainbox.export.detection_ending import DetectionEnding
 
-    network = keras.models.model_from_json((request / "network.json").read_text(encoding="utf-8"))
-    with np.load(request / "weights.npz") as arrays:
-        network.set_weights([arrays[f"arr_{i}"] for i in range(len(arrays.files))])
-    deployables = []
+    network, deployables = _read_network(request, ""), []
     for number, entry in enumerate(json.loads((request / "deployables.json").read_text(encoding="utf-8"))):
         with np.load(request / f"inputs{number}.npz") as arrays:
             inputs = {name: arrays[name] for name in arrays.files}
@@ -89,7 +99,8 @@ def _asked(request: Path) -> "tuple[keras.Model, list[Deployable]]":
         rows = [{name: array[i] for name, array in seen.items()} for i in range(len(next(iter(seen.values()), ())))]
         if entry["ending"]:
             entry["ending"] = DetectionEnding.of(entry["ending"], np.load(request / f"anchors{number}.npy"))
-        deployables.append(Deployable(inputs=inputs, representative=rows or None, **entry))
+        own = _read_network(request, number) if (request / f"network{number}.json").is_file() else None
+        deployables.append(Deployable(inputs=inputs, representative=rows or None, network=own, **entry))
     return network, deployables
 
 

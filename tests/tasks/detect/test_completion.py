@@ -8,7 +8,7 @@ import pytest
 
 from trainbox.tasks.detect.completion import STEPS_OF_OLD, completed, fitting_batch, of_pipeline, whole_rounds
 from trainbox.tasks.detect.config import DetectConfig
-from trainbox.tasks.detect.datasets import DetectDatasets, read_datasets
+from trainbox.tasks.detect.datasets import DetectDatasets, quantized_size, read_datasets
 from trainbox.tasks.detect.formats.pipeline_config import read_pipeline_config
 
 PIPELINE = """
@@ -72,6 +72,15 @@ def test_an_image_size_beside_a_pipeline_config_is_said_to_be_unused(datasets: D
     config = filled(datasets(pipeline=PIPELINE), said.append, image_size=320)
     assert config.image_size == 160
     assert "image_size 320 is not used: pipeline.config resizes to 128 x 160" in said[0]
+
+
+def test_an_image_size_beside_a_pipeline_config_shapes_the_quantized_file(datasets: Datasets) -> None:
+    said: list[str] = []
+    read = datasets(pipeline=PIPELINE)
+    config = filled(read, said.append, image_size=320, quantize=True)
+    assert quantized_size(config, read.size) == (320, 320)
+    assert "The quantized file sees 320 x 320 pixels; pipeline.config resizes to 128 x 160" in said[0]
+    assert quantized_size(filled(read, quantize=True), read.size) == (128, 160)
 
 
 def test_a_job_of_old_takes_a_hundred_steps_and_what_is_given_wins(datasets: Datasets) -> None:

@@ -84,7 +84,7 @@ class DetectTask:
         """Return the files that phones and robots load."""
         from trainbox.tasks.detect.deploying import deployables
 
-        return deployables(config, datasets)
+        return deployables(config, datasets, network)
 
     def further_files(self, datasets: Any) -> Mapping[str, str]:
         """Return the lists of labels."""
@@ -95,7 +95,7 @@ class DetectTask:
     def evaluate(self, bundle: "Bundle", paths: Sequence[Path]) -> Mapping[str, Any]:
         """Score each model file on annotated pictures; ``{file name: scores}``."""
         from trainbox.tasks.detect.datasets import read_examples
-        from trainbox.tasks.detect.deploying import ending_of_manifest, network_of, spec_of_manifest
+        from trainbox.tasks.detect.deploying import ending_of_manifest, network_of, sizes_of_manifest, spec_of_manifest
         from trainbox.tasks.detect.scoring import open_files, score_files
 
         config = DetectConfig.parse(bundle.manifest["hyperparameters"])
@@ -104,16 +104,19 @@ class DetectTask:
             examples = read_examples(config, labels, spec.size, paths, Path(scratch), Problems())
             files = {name: bundle.file(name) for name in bundle.manifest["models"]}
             models = open_files(files, network_of(bundle.manifest), trusted=False)
-            return dict(score_files(models, examples, labels, ending_of_manifest(bundle.manifest))["files"])
+            ending, sizes = ending_of_manifest(bundle.manifest), sizes_of_manifest(bundle.manifest)
+            return dict(score_files(models, examples, labels, ending, sizes)["files"])
 
     def scores(self, config: DetectConfig, datasets: Any, files: Mapping[str, Path]) -> Mapping[str, Any]:
         """Score the files just written on the validation pictures."""
+        from trainbox.tasks.detect.datasets import quantized_size
         from trainbox.tasks.detect.deploying import ending_of, spec_of
-        from trainbox.tasks.detect.scoring import open_files, score_files
+        from trainbox.tasks.detect.scoring import QUANTIZED_FILE, open_files, score_files
 
         models = open_files(files, None, trusted=True)
         ending = ending_of(config, spec_of(config, datasets), datasets.labels)
-        return score_files(models, datasets.validation, datasets.labels, ending)
+        sizes = {QUANTIZED_FILE: quantized_size(config, datasets.size)}
+        return score_files(models, datasets.validation, datasets.labels, ending, sizes)
 
     def summary_lines(self, metrics: Mapping[str, Any]) -> Sequence[str]:
         """Say the scores in plain sentences."""

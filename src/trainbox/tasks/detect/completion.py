@@ -66,11 +66,14 @@ def completed(config: DetectConfig, datasets: "DetectDatasets", say: Callable[[s
 
 
 def _side(config: DetectConfig, datasets: "DetectDatasets", say: Callable[[str], None]) -> int:
-    """Return the longer side of the pictures that the network sees."""
-    side = max(datasets.size)
-    if config.image_size not in (None, side):
-        height, width = datasets.size
-        say(f"Warning: image_size {config.image_size} is not used: pipeline.config resizes to {height} x {width}.")
+    """Return the longer side of the pictures that the network sees, or that the quantized file is to see."""
+    (height, width), side = datasets.size, config.image_size
+    if side is None or side == max(height, width):
+        return max(height, width)
+    if not config.quantize:
+        say(f"Warning: image_size {side} is not used: pipeline.config resizes to {height} x {width}.")
+        return max(height, width)
+    say(f"The quantized file sees {side} x {side} pixels; pipeline.config resizes to {height} x {width}.")
     return side
 
 

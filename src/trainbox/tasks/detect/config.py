@@ -26,7 +26,8 @@ class DetectConfig(TrainingConfig):
         None,
         ge=96,
         le=1024,
-        description="Side in pixels of the square picture the network sees; from pipeline.config, else 300.",
+        description="Side in pixels of the square picture the network sees, 300 if not given; where pipeline.config "
+        "says that, of the picture that model_quantized.tflite sees.",
     )
     depth_multiplier: float | None = Field(
         None, gt=0, le=4, description="Width of the backbone; from pipeline.config, else 1."

@@ -94,7 +94,8 @@ def read_datasets(config: DetectConfig, channels: Mapping[str, Path], scratch: P
     kept = LARGER if _NEED_MORE_PIXELS & set(config.augment) else 1.0
     larger = (round(size[0] * kept), round(size[1] * kept))
     train = _decoded(data, splits == TRAIN, larger, size, scratch / "train", problems)
-    validation = _decoded(data, splits == VALIDATION, size, size, scratch / "validation", problems)
+    sharpest = max(size, quantized_size(config, size))
+    validation = _decoded(data, splits == VALIDATION, sharpest, size, scratch / "validation", problems)
     if not len(train) or not len(validation):
         raise DataError(
             f"Nothing is left on one side: {len(train)} pictures to train on, {len(validation)} to validate on. "
@@ -135,7 +136,8 @@ def read_examples(
     renumbered = data.renumbered(np.array([numbers[name] for name in data.labels], np.int64), tuple(labels))
     tested = np.array([image.split == TEST for image in data.images])
     chosen = tested if tested.any() else np.ones(len(tested), bool)
-    examples = _decoded(renumbered, chosen, size, size, scratch / "scored", problems)
+    sharpest = max(size, quantized_size(config, size))
+    examples = _decoded(renumbered, chosen, sharpest, size, scratch / "scored", problems)
     if not len(examples):
         raise DataError(f"No picture is left to score. Received: {', '.join(map(str, paths))}.")
     return examples
@@ -149,6 +151,12 @@ def network_size(config: DetectConfig, pipeline: PipelineConfig | None) -> tuple
             return resizer.height, resizer.width
     side = config.image_size or USUAL_SIZE
     return side, side
+
+
+def quantized_size(config: DetectConfig, size: tuple[int, int]) -> tuple[int, int]:
+    """Return the (height, width) of what the quantized file sees: the network's ``size`` but for a square asked for."""
+    side = config.image_size
+    return size if not config.quantize or side is None or side == max(size) else (side, side)
 
 
 def _decoded(

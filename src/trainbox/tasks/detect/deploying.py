@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -12,6 +13,7 @@ from trainbox.export.detection_ending import DetectionEnding
 from trainbox.tasks.detect.anchor_fitting import fitted
 from trainbox.tasks.detect.anchors import AnchorSpec, anchors_cyxhw
 from trainbox.tasks.detect.config import DetectConfig
+from trainbox.tasks.detect.datasets import quantized_size
 from trainbox.tasks.detect.formats.label_map import write_label_map
 from trainbox.tasks.detect.networks import ssd
 from trainbox.tasks.detect.networks.choose import spec_for
@@ -59,6 +61,11 @@ def ending_of_manifest(manifest: Mapping[str, Any]) -> DetectionEnding:
     return ending_of(config, spec_of_manifest(manifest), manifest["labels"])
 
 
+def sizes_of_manifest(manifest: Mapping[str, Any]) -> dict[str, tuple[int, int]]:
+    """Return the (height, width) of the pictures that each of a bundle's model files sees."""
+    return {name: tuple(entry["inputs"]["image"][1:3]) for name, entry in manifest["models"].items()}
+
+
 def network_of(manifest: Mapping[str, Any]) -> keras.Model:
     """Build the network as a bundle's files have it, arrays still to be read into it."""
     return deployed(ssd.build(spec_of_manifest(manifest)))
@@ -74,33 +81,52 @@ def deployed(network: keras.Model) -> keras.Model:
     return keras.Model(network.input, {"encodings": network.output["encodings"], "scores": scores}, name=network.name)
 
 
-def deployables(config: DetectConfig, datasets: "DetectDatasets") -> list[Deployable]:
+def deployables(config: DetectConfig, datasets: "DetectDatasets", network: keras.Model) -> list[Deployable]:
     """Return the files of a detector, proved on validation pictures."""
     ending = ending_of(config, spec_of(config, datasets), datasets.labels)
-    validation = datasets.validation
-    seen = validation.network_inputs(_evenly(len(validation), PROVED_PICTURES))
-
-    def file(name: str, kind: str, tolerance: float | None = FLOAT_TOLERANCE, **how: Any) -> Deployable:
-        return Deployable(name, kind, seen, tolerance, for_cars=False, **how)
-
+    seen = _proof_inputs(datasets, datasets.size)
+    float_file = partial(Deployable, inputs=seen, tolerance=FLOAT_TOLERANCE, for_cars=False)
     files = [
-        file("model.keras", "keras"),
-        file("saved_model", "saved_model", ending=ending),
-        file(FLOAT_FILE, "tflite", ending=ending),
+        float_file("model.keras", "keras"),
+        float_file("saved_model", "saved_model", ending=ending),
+        float_file(FLOAT_FILE, "tflite", ending=ending),
     ]
-    # What rounding to 8 bits costs depends on the network: it is reported, in points of mAP, with the scores.
-    if config.quantize and config.inference_type == "FLOAT":
-        files.append(file(QUANTIZED_FILE, "tflite_dynamic", None, ending=ending))
-    elif config.quantize:
-        rows = _representative(datasets.train)
-        files.append(file(QUANTIZED_FILE, "tflite_int8", None, representative=rows, ending=ending, integer_input=True))
-    return files
+    return [*files, _quantized(config, datasets, network)] if config.quantize else files
 
 
-def _representative(examples: "DetectExamples") -> list[dict[str, np.ndarray]]:
+def _quantized(config: DetectConfig, datasets: "DetectDatasets", network: keras.Model) -> Deployable:
+    """Return the quantized file, made of the network for pictures of its own size where it has one.
+
+    What rounding to 8 bits costs depends on the network: it is reported, in points of mAP, with the scores.
+    """
+    size, spec, own = quantized_size(config, datasets.size), spec_of(config, datasets), None
+    if size != datasets.size:
+        spec = spec.at(size)
+        own = deployed(ssd.build(spec))
+        own.set_weights(network.get_weights())
+    file = partial(
+        Deployable,
+        QUANTIZED_FILE,
+        inputs=_proof_inputs(datasets, size),
+        tolerance=None,
+        ending=ending_of(config, spec, datasets.labels),
+        network=own,
+        for_cars=False,
+    )
+    if config.inference_type == "FLOAT":
+        return file(kind="tflite_dynamic")
+    return file(kind="tflite_int8", representative=_representative(datasets.train, size), integer_input=True)
+
+
+def _proof_inputs(datasets: "DetectDatasets", size: tuple[int, int]) -> dict[str, np.ndarray]:
+    validation: DetectExamples = datasets.validation
+    return validation.network_inputs(_evenly(len(validation), PROVED_PICTURES), size)
+
+
+def _representative(examples: "DetectExamples", size: tuple[int, int]) -> list[dict[str, np.ndarray]]:
     """Return training pictures, evenly spread, through the preprocessing of training: they set the integers' scales."""
     places = _evenly(len(examples), REPRESENTATIVE_PICTURES)
-    return [{"image": picture} for picture in examples.network_inputs(places)["image"]]
+    return [{"image": picture} for picture in examples.network_inputs(places, size)["image"]]
 
 
 def further_files(labels: Sequence[str]) -> dict[str, str]:

@@ -88,13 +88,14 @@ class DetectExamples:
         """Say where the first few images at ``indices`` lie."""
         return ", ".join(str(self.images[index].image) for index in indices[:NAMED])
 
-    def pixels(self, indices: np.ndarray) -> np.ndarray:
-        """Return pictures, unchanged, as the network sees them: uint8 (n, height, width, 3)."""
-        return np.stack([np.asarray(self._picture(int(index), None).image) for index in indices])
+    def pixels(self, indices: np.ndarray, size: tuple[int, int] | None = None) -> np.ndarray:
+        """Return pictures, unchanged, as the network sees them, or at ``size``: uint8 (n, height, width, 3)."""
+        pictures = [self._as_it_is(int(index)).resized(size or self.size) for index in indices]
+        return np.stack([np.asarray(picture.image) for picture in pictures])
 
-    def network_inputs(self, indices: np.ndarray) -> dict[str, np.ndarray]:
-        """Return what the deployed network is fed: ``image`` float32 (n, height, width, 3), -1 to 1."""
-        return {"image": as_fed(self.pixels(indices))}
+    def network_inputs(self, indices: np.ndarray, size: tuple[int, int] | None = None) -> dict[str, np.ndarray]:
+        """Return what the deployed network is fed, or one of ``size``: ``image`` float32 (n, h, w, 3), -1..1."""
+        return {"image": as_fed(self.pixels(indices, size))}
 
     def batches(self) -> Iterator[np.ndarray]:
         """Return the places of all examples in order, some at a time: int64."""

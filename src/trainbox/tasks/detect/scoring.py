@@ -49,14 +49,18 @@ def answer(model: "OpenModel", examples: "DetectExamples", ending: "DetectionEnd
 
 
 def answer_all(
-    models: "Mapping[str, OpenModel]", examples: "DetectExamples", ending: "DetectionEnding"
+    models: "Mapping[str, OpenModel]",
+    examples: "DetectExamples",
+    ending: "DetectionEnding",
+    sizes: Mapping[str, tuple[int, int]] | None = None,
 ) -> dict[str, list[Detections]]:
-    """Return what each model finds in each picture; every picture is read once."""
+    """Return what each model finds in each picture, which it sees in its size of ``sizes``, else of the examples."""
     found: dict[str, list[Detections]] = {name: [] for name in models}
+    wanted = {name: (sizes or {}).get(name, examples.size) for name in models}
     for places in examples.batches():
-        inputs = examples.network_inputs(places)
+        inputs = {size: examples.network_inputs(places, size) for size in set(wanted.values())}
         for name, model in models.items():
-            found[name] += detections(model(inputs), ending)
+            found[name] += detections(model(inputs[wanted[name]]), ending)
     return found
 
 
@@ -85,16 +89,20 @@ def _of_picture(boxes: np.ndarray, classes: np.ndarray, scores: np.ndarray) -> D
 
 
 def score_files(
-    files: "Mapping[str, OpenModel]", examples: "DetectExamples", labels: Sequence[str], ending: "DetectionEnding"
+    files: "Mapping[str, OpenModel]",
+    examples: "DetectExamples",
+    labels: Sequence[str],
+    ending: "DetectionEnding",
+    sizes: Mapping[str, tuple[int, int]] | None = None,
 ) -> dict[str, Any]:
-    """Score models on examples: what the manifest holds under ``metrics``.
+    """Score models on examples, each seeing them in its size of ``sizes``: what the manifest holds under ``metrics``.
 
     ``files`` by model: ``metrics.score``; ``scored_file``: the one that the rest speaks of; ``int8``: what the
     quantized file loses against the float one; ``pictures``: some, with what is there and what was found, for the
     report; ``warnings``: sentences.
     """
     truths = examples.truths()
-    found = answer_all(files, examples, ending)
+    found = answer_all(files, examples, ending, sizes)
     scores = {name: metrics.score(truths, answers, labels) for name, answers in found.items()}
     first = FLOAT_FILE if FLOAT_FILE in files else next(iter(files))
     loss, names = _quantized(scores), [image.file_name for image in examples.images]
