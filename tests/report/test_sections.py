@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from trainbox.report.page import Charts, Details, Prose, Table
-from trainbox.report.sections import files_section, learning_section, problem_blocks, written_by
+from trainbox.report.sections import files_section, learning_section, page, problem_blocks, trained_on, verdict
 
 
 def manifest(**history: Any) -> dict[str, Any]:
@@ -80,4 +80,21 @@ def test_problems_are_counted_and_the_most_frequent_come_first() -> None:
 
 
 def test_the_foot_says_on_what_and_with_what() -> None:
-    assert written_by(manifest()) == "Written today by Trainbox. Data f00d. keras 3."
+    made = page({**manifest(), "job": {"name": "night-run"}}, "Detector of cat", "Trained.", [], [])
+    assert "Written today by Trainbox. Data f00d. keras 3." in made
+    assert "Detector of cat: night-run" in made
+
+
+def test_what_it_was_trained_on_is_said_in_words() -> None:
+    history = {"epochs": [{}], "seconds": 12.3}
+    assert trained_on({"history": history}, "30 pictures", "6 pictures") == (
+        "Trained on 30 pictures, 1 epoch in 12 s. Every score is of 6 pictures it was never trained on."
+    )
+
+
+def test_warnings_come_first_and_only_once() -> None:
+    bad, said = verdict(["It finds little."], ["mAP50 .1", "WARNING: It finds little."])
+    assert (bad.tone, list(bad.lines)) == ("bad", ["It finds little."])
+    assert (said.tone, list(said.lines)) == ("", ["mAP50 .1"])
+    assert [notice.tone for notice in verdict([], ["mAP50 .9"])] == ["good"]
+    assert verdict([], []) == []

@@ -7,7 +7,20 @@ from typing import Any
 import numpy as np
 
 from trainbox.report import plots
-from trainbox.report.page import Cell, Chart, Charts, Details, Prose, Section, Table
+from trainbox.report.page import (
+    Block,
+    Cell,
+    Chart,
+    Charts,
+    Details,
+    Notice,
+    Page,
+    Prose,
+    Section,
+    Table,
+    Tile,
+    render,
+)
 from trainbox.report.words import decimal, megabytes, setting, share
 
 _WHY = {
@@ -137,7 +150,36 @@ def _tallies(title: str, tallies: Mapping[str, Any]) -> Details:
     return Details(f"{title}: {count}", [Table(("Reason", "Count", "First of them"), rows, numeric=(1,))])
 
 
-def written_by(manifest: Mapping[str, Any]) -> str:
+def page(manifest: Mapping[str, Any], title: str, subtitle: str, lead: list[Block], sections: list[Section]) -> str:
+    """Return the report of a model as HTML: its job's name in the title, when and with what it was made at the foot."""
+    name = (manifest.get("job") or {}).get("name")
+    titled = f"{title}: {name}" if name else title
+    return render(Page(titled, subtitle, sections, lead=lead, footer=_written_by(manifest)))
+
+
+def trained_on(manifest: Mapping[str, Any], read: str, scored: str) -> str:
+    """Return the sentences below a report's title; ``read`` and ``scored`` are what, as "3000 frames of 2 sessions"."""
+    epochs, seconds = len(manifest["history"]["epochs"]), manifest["history"]["seconds"]
+    return (
+        f"Trained on {read}, {epochs} epoch{'' if epochs == 1 else 's'} in {seconds:.0f} s. "
+        f"Every score is of {scored} it was never trained on."
+    )
+
+
+def verdict(warned: Sequence[str], summary: Sequence[str]) -> list[Block]:
+    """Return what is to be known first: the warnings, and the other sentences of the summary."""
+    lines = [line for line in summary if not line.startswith("WARNING")]
+    said: list[Block] = [Notice(lines, "" if warned else "good")] if lines else []
+    return [Notice(list(warned), "bad"), *said] if warned else said
+
+
+def files_tile(manifest: Mapping[str, Any]) -> Tile:
+    """Return how many files were proved: all of them, or there would be no report."""
+    proved = len(manifest["models"])
+    return Tile("Files proved", f"{proved} of {proved}", "each loaded and compared with Keras")
+
+
+def _written_by(manifest: Mapping[str, Any]) -> str:
     """Return the line at the foot of a report: when, on what data, with which versions."""
     versions = ", ".join(f"{name} {version}" for name, version in manifest["versions"].items())
     return f"Written {manifest['created']} by Trainbox. Data {manifest['data']['fingerprint']}. {versions}."

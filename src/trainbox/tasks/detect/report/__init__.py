@@ -4,9 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trainbox.report.page import Notice, Page, Section, Tile, Tiles
-from trainbox.report.page import render as render_page
-from trainbox.report.sections import files_section, learning_section, written_by
+from trainbox.report.page import Section, Tile, Tiles
+from trainbox.report.sections import files_section, files_tile, learning_section, page, trained_on, verdict
 from trainbox.report.words import decimal, share
 from trainbox.tasks.detect.report.data import data_section
 from trainbox.tasks.detect.report.mistakes import mistakes_section, pictures_section
@@ -39,38 +38,20 @@ def render(
         use_section(manifest),
         files_section(folder, manifest, "pictures", "What loads what"),
     ]
-    name = (manifest.get("job") or {}).get("name")
-    return render_page(
-        Page(
-            title=f"Detector of {listed(manifest['labels'])}" + (f": {name}" if name else ""),
-            subtitle=_subtitle(manifest),
-            lead=[*_verdict(metrics), _tiles(manifest)],
-            sections=sections,
-            footer=written_by(manifest),
-        )
+    data = manifest["data"]
+    return page(
+        manifest,
+        f"Detector of {listed(manifest['labels'])}",
+        trained_on(manifest, f"{data['train_examples']} pictures", f"{data['validation_examples']} pictures"),
+        [*verdict(metrics["warnings"], summary_lines(metrics)), _tiles(manifest)],
+        sections,
     )
-
-
-def _subtitle(manifest: Mapping[str, Any]) -> str:
-    data, history = manifest["data"], manifest["history"]
-    epochs = len(history["epochs"])
-    return (
-        f"Trained on {data['train_examples']} pictures, {epochs} epoch{'' if epochs == 1 else 's'} in "
-        f"{history['seconds']:.0f} s. Every score is of {data['validation_examples']} pictures it was never trained on."
-    )
-
-
-def _verdict(metrics: Mapping[str, Any]) -> list[Notice]:
-    warned = metrics["warnings"]
-    lines = [line for line in summary_lines(metrics) if not line.startswith("WARNING")]
-    said = [Notice(lines, "" if warned else "good")] if lines else []
-    return [Notice(warned, "bad"), *said] if warned else said
 
 
 def _tiles(manifest: Mapping[str, Any]) -> Tiles:
     metrics = manifest["metrics"]
     scores = metrics["files"][metrics["scored_file"]]
-    best, proofs = scores["best_threshold"], len(manifest["models"])
+    best = scores["best_threshold"]
     tiles = [
         Tile("mAP50", decimal(scores["mAP50"]), "boxes that overlap by half"),
         Tile("mAP", decimal(scores["mAP"]), "overlaps of .5 to .95, as COCO scores"),
@@ -84,4 +65,4 @@ def _tiles(manifest: Mapping[str, Any]) -> Tiles:
         lost = metrics["int8"]["mAP50_lost"]
         points = "points of mAP50 lost" if lost >= 0 else "points of mAP50 gained"
         tiles.append(Tile("Quantized", decimal(100 * abs(lost), 1), points, "warning" if lost > 0.01 else ""))
-    return Tiles([*tiles, Tile("Files proved", f"{proofs} of {proofs}", "each loaded and compared with Keras")])
+    return Tiles([*tiles, files_tile(manifest)])
