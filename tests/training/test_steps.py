@@ -1,3 +1,4 @@
+from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import chain
 
 import numpy as np
@@ -95,6 +96,33 @@ def test_a_reader_in_other_processes_gives_the_same_batches():
         np.testing.assert_array_equal(here[3][0]["image"], there[0][0]["image"])
     finally:
         reader.close()
+
+
+class Counting:
+    """Answers at once, and counts how often it is asked for the same."""
+
+    def __init__(self, examples: Pictures) -> None:
+        self.examples = examples
+        self.asked: list[list[int]] = []
+
+    def ask(self, indices: np.ndarray, random: np.random.Generator) -> "Future[Batch]":
+        self.asked.append(indices.tolist())
+        answer: Future[Batch] = Future()
+        answer.set_result(self.examples.batch(indices, random))
+        return answer
+
+
+def test_steps_may_be_fetched_by_several_threads_in_any_order():
+    whole = TrainingSteps(Pictures(50), 8, 1)
+    reader = Counting(Pictures(50))
+    steps = TrainingSteps(Pictures(50), 8, 1, reader=reader)
+    for index in (1, 0, 3, 2, 5, 4):
+        np.testing.assert_array_equal(steps[index][0]["image"], whole[index][0]["image"])
+    assert len(reader.asked) == 6
+    with ThreadPoolExecutor(4) as pool:
+        steps.begin(0, 0)
+        for index, batch in enumerate(pool.map(steps.__getitem__, range(6))):
+            np.testing.assert_array_equal(batch[0]["image"], whole[index][0]["image"])
 
 
 class Killed(Pictures):

@@ -1,9 +1,10 @@
 """Examples as Keras reads them: batches whose order and augmentation follow from seed, pass and step alone."""
 
-from collections import deque
+import threading
 from collections.abc import Callable
 from concurrent.futures import BrokenExecutor, Future
 from time import monotonic
+from typing import Any
 
 import keras
 import numpy as np
@@ -14,6 +15,10 @@ from trainbox.training.recipe import Batch, Examples, Reader
 _ORDER = 1
 AHEAD = 4
 """Batches that are asked for before they are needed."""
+QUEUED: dict[str, Any] = {"workers": 2, "max_queue_size": 1}
+"""Has Keras' own threads fetch batches. Where tf.data fetches them instead, every other epoch ends with a wait of up to
+its own length: the thread that tunes tf.data sleeps 10 ms, then twice as long each time, and an iterator is not closed
+before that thread wakes (TensorFlow 2.21)."""
 
 
 class TrainingSteps(keras.utils.PyDataset):
@@ -33,7 +38,8 @@ class TrainingSteps(keras.utils.PyDataset):
         reader: Reader | None = None,
         clock: Callable[[], float] = monotonic,
     ) -> None:
-        super().__init__()
+        super().__init__(**QUEUED)
+        self._lock = threading.Lock()
         self._examples = examples
         self._seed = seed
         self._reader = reader
@@ -48,7 +54,8 @@ class TrainingSteps(keras.utils.PyDataset):
         """Go to an epoch (counted from 0), to be read from ``first_step`` on."""
         self._epoch = epoch
         self._first = first_step
-        self._asked: deque[tuple[int, Future[Batch]]] = deque()
+        self._asked: dict[int, Future[Batch]] = {}
+        self._asked_until = first_step
         self.handed_over: dict[int, float] = {}
 
     def __len__(self) -> int:
@@ -58,7 +65,7 @@ class TrainingSteps(keras.utils.PyDataset):
     def __getitem__(self, index: int) -> tuple:
         """Read one batch."""
         step = self._first + index
-        batch = self._read_ahead(step) if self._reader else self._examples.batch(*self._drawn(step))
+        batch = self._read_ahead(step) if self._reader else self._read(step)
         self.handed_over[step] = self._clock()
         return _for_keras(batch)
 
@@ -78,32 +85,39 @@ class TrainingSteps(keras.utils.PyDataset):
         sequence = np.random.SeedSequence([self._seed, *divmod(total, self._per_pass)])
         return self.indices(total), np.random.Generator(np.random.PCG64(sequence))
 
+    def _read(self, step: int) -> Batch:
+        with self._lock:
+            return self._examples.batch(*self._drawn(step))
+
     def _read_ahead(self, step: int) -> Batch:
         """Return the batch of a step from the reader; read it here, and all that follow, where the reader has died."""
         try:
             return self._ask_ahead(step).result()
         except BrokenExecutor:
             self._reader = None
-            return self._examples.batch(*self._drawn(step))
+            return self._read(step)
 
     def _ask_ahead(self, step: int) -> "Future[Batch]":
         """Return the batch of a step, asked for earlier where it could be, and ask for the next ones."""
-        if self._reader is None:
-            raise BrokenExecutor("there is no reader to ask")
-        # Keras may go back to the first batch to learn its shape.
-        if self._asked and self._asked[0][0] != step:
-            self._asked.clear()
-        first = self._asked[-1][0] + 1 if self._asked else step
-        for ahead in range(first, min(step + 1 + AHEAD, self.count)):
-            self._asked.append((ahead, self._reader.ask(*self._drawn(ahead))))
-        return self._asked.popleft()[1]
+        with self._lock:
+            if self._reader is None:
+                raise BrokenExecutor("there is no reader to ask")
+            wanted = [*range(self._asked_until, min(step + 1 + AHEAD, self.count))]
+            if step < self._asked_until and step not in self._asked:
+                # Keras reads the first batches once more, to learn their shape.
+                wanted.append(step)
+            for ahead in wanted:
+                self._asked[ahead] = self._reader.ask(*self._drawn(ahead))
+                self._asked_until = max(self._asked_until, ahead + 1)
+            return self._asked.pop(step)
 
 
 class ValidationSteps(keras.utils.PyDataset):
     """Every example once, in order, as it is; only the first ``batches`` where given."""
 
     def __init__(self, examples: Examples, batch_size: int, batches: int | None = None) -> None:
-        super().__init__()
+        super().__init__(**QUEUED)
+        self._lock = threading.Lock()
         self._examples = examples
         self._batch_size = batch_size
         self._count = -(-len(examples) // batch_size)
@@ -118,7 +132,8 @@ class ValidationSteps(keras.utils.PyDataset):
         """Read one batch."""
         first = index * self._batch_size
         indices = np.arange(first, min(first + self._batch_size, len(self._examples)))
-        return _for_keras(self._examples.batch(indices, None))
+        with self._lock:
+            return _for_keras(self._examples.batch(indices, None))
 
 
 def _for_keras(batch: Batch) -> tuple:
