@@ -43,7 +43,7 @@ def _load(models: dict[str, tasks.Served], head: Mapping[str, Any], _: Sequence[
     try:
         # Its files were compared with the manifest by whoever sent us here.
         bundle = Bundle(Path(head["folder"]), head["manifest"])
-        served = tasks.get(head["manifest"]["task"]).service().open(bundle, head["file"])
+        served = tasks.at(head["task"]).service().open(bundle, head["file"])
         served.word(served.answer(served.see(_PICTURE), None), "")
         served.forget()
     except TrainboxError as error:
