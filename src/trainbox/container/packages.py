@@ -11,7 +11,7 @@ MODULES = ("tensorflow", "keras", "h5py", "ai_edge_litert", "jinja2", "matplotli
 RECORDED = ("trainbox", "keras", "tensorflow", "tensorflow-cpu", "jax", "ai-edge-litert", "numpy", "pillow", "h5py")
 
 
-SERVING_MODULES = ("starlette", "uvicorn", "httptools", "prometheus_client", "ai_edge_litert")
+SERVING_MODULES = ("starlette", "uvicorn", "httptools", "ai_edge_litert")
 
 
 def require_serving() -> None:

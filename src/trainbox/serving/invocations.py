@@ -1,9 +1,8 @@
 """``POST /invocations``: pictures in, answers out."""
 
 import asyncio
-import contextlib
-from collections.abc import Awaitable, Mapping
-from typing import TypeVar
+from collections.abc import Coroutine, Mapping
+from typing import Any, TypeVar
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -75,20 +74,28 @@ async def _answers(pool: Interpreters, model: str, asked: formats.Asked, wording
     return answers
 
 
-async def _while_there(request: Request, answers: Awaitable[Result]) -> Result:
+async def _while_there(request: Request, answers: Coroutine[Any, Any, Result]) -> Result:
     """Return the answers, unless the client goes before: then raise Disconnected, and what waits is taken back."""
-    work = asyncio.ensure_future(answers)
+    asking = asyncio.current_task()
     gone = asyncio.ensure_future(until_gone(request.receive))
+    left = False
+
+    def leave(_: object) -> None:
+        nonlocal left
+        if not gone.cancelled() and asking is not None:
+            left = True
+            asking.cancel()
+
+    gone.add_done_callback(leave)
     try:
-        await asyncio.wait((work, gone), return_when=asyncio.FIRST_COMPLETED)
-        if not work.done():
-            raise Disconnected
-        return work.result()
+        return await answers
+    except asyncio.CancelledError:
+        if left:
+            raise Disconnected from None
+        raise
     finally:
-        for task in (work, gone):
-            task.cancel()
-            with contextlib.suppress(BaseException):
-                await task
+        gone.remove_done_callback(leave)
+        gone.cancel()
 
 
 def echoed(headers: Mapping[str, str]) -> dict[str, str]:

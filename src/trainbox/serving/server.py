@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import resource
 import signal
 import socket
@@ -57,6 +58,7 @@ async def _serve(
         try:
             await _until(stop, pool, _load(state, folder))
             if not stop.is_set():
+                gc.freeze()  # What stands now stays: looking through it again and again costs a request its share.
                 started(_address(listener, settings.host))
                 await _until(stop, pool, stop.wait())
         finally:

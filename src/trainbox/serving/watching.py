@@ -11,7 +11,7 @@ from trainbox.serving import log
 from trainbox.serving.invocations import CLIENT_GONE, echoed
 from trainbox.serving.state import State
 
-ROUTES = ("/ping", "/invocations", "/execution-parameters", "/livez", "/readyz", "/metrics", "/models", "/")
+ROUTES = frozenset(("/ping", "/invocations", "/execution-parameters", "/livez", "/readyz", "/metrics", "/models", "/"))
 
 
 class Watching:
@@ -42,10 +42,10 @@ class Watching:
 
     def _note(self, scope: Scope, status: int, seconds: float) -> None:
         path = scope["path"]
-        route = next((route for route in ROUTES if path == route or (len(route) > 1 and path.startswith(route + "/"))), "other")
+        route = path if path in ROUTES else "/models" if path.startswith("/models/") else "other"
         self.state.metrics.request(route, status, seconds)
         if status >= 400 and route != "/ping":
-            self.state.metrics.refused(_REASONS.get(status, str(status)))
+            self.state.metrics.refused[_REASONS.get(status, str(status))] += 1
             log.say("refused", path=path[:200], status=status, why=scope.get("refusal", ""), seconds=round(seconds, 4))
 
 
