@@ -44,7 +44,10 @@ class Server:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "trainbox.container", "serve"],
             env={**kept, "TRAINBOX_PAGE": "true", **settings},
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
         )
         self.out: list[str] = []
         self.err: list[str] = []
