@@ -1,6 +1,5 @@
 """The model folder: every file of a trained model, proved, with a manifest that says what each is and where it runs."""
 
-import hashlib
 import json
 import shutil
 import tempfile
@@ -10,13 +9,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-import numpy as np
-
 from trainbox.errors import ExportError, ModelFileError, TrainboxError
 from trainbox.export.staging import MANIFEST, seal, staged
 
 if TYPE_CHECKING:
     import keras
+    import numpy as np
 
     from trainbox.export.detection_ending import DetectionEnding
 
@@ -46,9 +44,9 @@ class Deployable:
 
     file: str
     kind: str
-    inputs: Mapping[str, np.ndarray]
+    inputs: "Mapping[str, np.ndarray]"
     tolerance: float | None = 1e-3
-    representative: Iterable[Mapping[str, np.ndarray]] | None = None
+    representative: "Iterable[Mapping[str, np.ndarray]] | None" = None
     ending: "DetectionEnding | None" = None
     network: "keras.Model | None" = None
     integer_input: bool = False
@@ -64,13 +62,14 @@ class Bundle:
     _scratch: list[Path] = field(default_factory=list, repr=False, compare=False)
 
     @classmethod
-    def open(cls, path: Path) -> Self:
+    def open(cls, path: Path, only: Sequence[str] | None = None) -> Self:
         """Open a model folder, or its .tar.gz unpacked aside until the bundle is closed or forgotten.
 
-        Raise ModelFileError where a file is missing or is not the one that the manifest describes.
+        ``only`` names the files that will be used: the others then need not be there. Raise ModelFileError where a
+        file is missing or is not the one that the manifest describes.
         """
         if path.is_dir():
-            return cls(path, _verified(path))
+            return cls(path, _verified(path, only))
         if not path.is_file():
             raise ModelFileError(f"Bundle {path} does not exist. Give a model folder or its .tar.gz.")
         from trainbox.export.tarball import unpack
@@ -78,7 +77,7 @@ class Bundle:
         scratch = Path(tempfile.mkdtemp(prefix="trainbox-bundle-"))
         try:
             folder = unpack(path, scratch)
-            bundle = cls(folder, _verified(folder), [scratch])
+            bundle = cls(folder, _verified(folder, only), [scratch])
         except BaseException:
             shutil.rmtree(scratch, ignore_errors=True)
             raise
@@ -190,7 +189,7 @@ def _write_model(network: "keras.Model", deployable: Deployable, path: Path) -> 
             raise ExportError(f"Unknown kind of model file '{deployable.kind}' for {deployable.file}.")
 
 
-def _representative(deployable: Deployable) -> Iterable[Mapping[str, np.ndarray]]:
+def _representative(deployable: Deployable) -> "Iterable[Mapping[str, np.ndarray]]":
     if deployable.representative is not None:
         return deployable.representative
     count = min(len(array) for array in deployable.inputs.values())
@@ -214,12 +213,16 @@ def _digests(folder: Path) -> dict[str, dict[str, Any]]:
 
 
 def _sha256(path: Path) -> str:
+    import hashlib
+
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _plain(value: Any) -> Any:
     """Return ``value`` as JSON can say it: numpy's numbers as numbers, what is not finite as null."""
+    import numpy as np
+
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple, set, frozenset)):
@@ -233,10 +236,12 @@ def _plain(value: Any) -> Any:
     return value if value is None or isinstance(value, (bool, int, str)) else str(value)
 
 
-def _verified(folder: Path) -> Mapping[str, Any]:
-    """Return the manifest of ``folder`` after comparing every file with it."""
+def _verified(folder: Path, only: Sequence[str] | None = None) -> Mapping[str, Any]:
+    """Return the manifest of ``folder`` after comparing every file with it, or those of ``only`` that it lists."""
     manifest = _read_manifest(folder / MANIFEST)
     for name, entry in manifest["files"].items():
+        if only is not None and name not in only:
+            continue
         path = folder / name
         if ".." in Path(name).parts or Path(name).is_absolute():
             raise ModelFileError(f"Bundle {folder}: its manifest lists '{name}', outside of it. Do not use it.")
