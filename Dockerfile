@@ -19,9 +19,9 @@ ARG PIP_EXTRA_INDEX_URL
 ARG PIP_TRUSTED_HOST
 ARG PIP_DEFAULT_TIMEOUT=60
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
-# Debian keeps what makes environments in a package of its own.
-RUN python3 -c "import ensurepip" 2>/dev/null \
- || (apt-get update -qq && apt-get install -y -qq --no-install-recommends python3-venv)
+# Debian keeps what makes environments in a package of its own; binutils strips libraries.
+RUN apt-get update -qq \
+ && apt-get install -y -qq --no-install-recommends binutils $(python3 -c "import ensurepip" 2>/dev/null || echo python3-venv)
 # pip has an environment of its own: the one that is shipped needs none.
 RUN python3 -m venv /tools && python3 -m venv --without-pip /opt/trainbox
 COPY requirements/build.txt image/install.sh /tools/
@@ -51,6 +51,17 @@ EXPOSE 8080
 ENTRYPOINT ["trainbox-container"]
 
 
+FROM tools AS serve-packages
+COPY requirements/serve.txt /tools/
+RUN sh /tools/install.sh /tools/serve.txt
+
+
+FROM runtime AS serve
+COPY --from=serve-packages /opt/trainbox /opt/trainbox
+COPY --from=code /staged/opt/trainbox /opt/trainbox
+RUN ["/opt/trainbox/bin/python", "-m", "trainbox.container.bill", "/opt/trainbox/sbom.cdx.json"]
+
+
 FROM tools AS train-packages
 COPY requirements/train.txt /tools/
 RUN sh /tools/install.sh /tools/train.txt
@@ -62,3 +73,17 @@ COPY --from=train-packages /opt/trainbox /opt/trainbox
 
 FROM base AS train
 COPY --from=code /staged/opt/trainbox /opt/trainbox
+RUN ["/opt/trainbox/bin/python", "-m", "trainbox.container.bill", "/opt/trainbox/sbom.cdx.json"]
+
+
+FROM tools AS train-gpu-packages
+COPY requirements/train-gpu.txt /tools/
+RUN sh /tools/install.sh /tools/train-gpu.txt
+
+
+FROM runtime AS train-gpu
+# What makes Docker with NVIDIA's runtime, and SageMaker, show the GPU to the container.
+ENV NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility
+COPY --from=train-gpu-packages /opt/trainbox /opt/trainbox
+COPY --from=code /staged/opt/trainbox /opt/trainbox
+RUN ["/opt/trainbox/bin/python", "-m", "trainbox.container.bill", "/opt/trainbox/sbom.cdx.json"]
