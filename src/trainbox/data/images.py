@@ -88,6 +88,19 @@ def decode_rgb(content: bytes, size: tuple[int, int] | None = None) -> tuple[np.
     Transparency is laid over white, 16-bit grey is scaled to 8, EXIF orientation is applied, and of several frames
     the first is taken. Raises UnreadableImage.
     """
+    pixels, _, notes = _decoded(content, size)
+    return pixels, notes
+
+
+def decode_resized(content: bytes, size: tuple[int, int]) -> tuple[np.ndarray, tuple[int, int]]:
+    """Decode as ``decode_rgb`` does, to ``size``; return the pixels and the (height, width) of the picture as shown."""
+    pixels, shown, _ = _decoded(content, size)
+    return pixels, shown
+
+
+def _decoded(
+    content: bytes, size: tuple[int, int] | None
+) -> tuple[np.ndarray, tuple[int, int], tuple[str, ...]]:
     kind = _kind(content)
     try:
         with _open(content, kind) as opened:
@@ -130,7 +143,9 @@ def _open(content: bytes, kind: str) -> "ImageFile":
     return opened
 
 
-def _pixels(opened: "ImageFile", size: tuple[int, int] | None) -> tuple[np.ndarray, tuple[str, ...]]:
+def _pixels(
+    opened: "ImageFile", size: tuple[int, int] | None
+) -> tuple[np.ndarray, tuple[int, int], tuple[str, ...]]:
     notes = []
     if opened.format != "JPEG" and getattr(opened, "n_frames", 1) > 1:
         notes.append("image has several frames")
@@ -141,10 +156,11 @@ def _pixels(opened: "ImageFile", size: tuple[int, int] | None) -> tuple[np.ndarr
     if turn is not None:
         image = image.transpose(turn)
         notes.append("image turned as its EXIF says")
+    shown = (image.height, image.width)
     if size is not None and image.size != (size[1], size[0]):
         image = image.resize((size[1], size[0]), Image.Resampling.BICUBIC)
         notes.append(RESIZED)
-    return np.array(image), tuple(notes)
+    return np.array(image), shown, tuple(notes)
 
 
 def _orientation(opened: "ImageFile") -> int:

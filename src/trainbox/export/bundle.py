@@ -10,13 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-import numpy as np
-
 from trainbox.errors import ExportError, ModelFileError, TrainboxError
 from trainbox.export.staging import MANIFEST, seal, staged
 
 if TYPE_CHECKING:
     import keras
+    import numpy as np
 
     from trainbox.export.detection_ending import DetectionEnding
 
@@ -45,9 +44,9 @@ class Deployable:
 
     file: str
     kind: str
-    inputs: Mapping[str, np.ndarray]
+    inputs: "Mapping[str, np.ndarray]"
     tolerance: float | None = 1e-3
-    representative: Iterable[Mapping[str, np.ndarray]] | None = None
+    representative: "Iterable[Mapping[str, np.ndarray]] | None" = None
     ending: "DetectionEnding | None" = None
     integer_input: bool = False
     for_cars: bool = True
@@ -62,13 +61,14 @@ class Bundle:
     _scratch: list[Path] = field(default_factory=list, repr=False, compare=False)
 
     @classmethod
-    def open(cls, path: Path) -> Self:
+    def open(cls, path: Path, only: Sequence[str] | None = None) -> Self:
         """Open a model folder, or its .tar.gz unpacked aside until the bundle is closed or forgotten.
 
-        Raise ModelFileError where a file is missing or is not the one that the manifest describes.
+        ``only`` names the files that will be used: the others then need not be there. Raise ModelFileError where a
+        file is missing or is not the one that the manifest describes.
         """
         if path.is_dir():
-            return cls(path, _verified(path))
+            return cls(path, _verified(path, only))
         if not path.is_file():
             raise ModelFileError(f"Bundle {path} does not exist. Give a model folder or its .tar.gz.")
         from trainbox.export.tarball import unpack
@@ -76,7 +76,7 @@ class Bundle:
         scratch = Path(tempfile.mkdtemp(prefix="trainbox-bundle-"))
         try:
             folder = unpack(path, scratch)
-            bundle = cls(folder, _verified(folder), [scratch])
+            bundle = cls(folder, _verified(folder, only), [scratch])
         except BaseException:
             shutil.rmtree(scratch, ignore_errors=True)
             raise
@@ -184,7 +184,7 @@ def _write_model(network: "keras.Model", deployable: Deployable, path: Path) -> 
             raise ExportError(f"Unknown kind of model file '{deployable.kind}' for {deployable.file}.")
 
 
-def _representative(deployable: Deployable) -> Iterable[Mapping[str, np.ndarray]]:
+def _representative(deployable: Deployable) -> "Iterable[Mapping[str, np.ndarray]]":
     if deployable.representative is not None:
         return deployable.representative
     count = min(len(array) for array in deployable.inputs.values())
@@ -214,6 +214,8 @@ def _sha256(path: Path) -> str:
 
 def _plain(value: Any) -> Any:
     """Return ``value`` as JSON can say it: numpy's numbers as numbers, what is not finite as null."""
+    import numpy as np
+
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple, set, frozenset)):
@@ -227,10 +229,12 @@ def _plain(value: Any) -> Any:
     return value if value is None or isinstance(value, (bool, int, str)) else str(value)
 
 
-def _verified(folder: Path) -> Mapping[str, Any]:
-    """Return the manifest of ``folder`` after comparing every file with it."""
+def _verified(folder: Path, only: Sequence[str] | None = None) -> Mapping[str, Any]:
+    """Return the manifest of ``folder`` after comparing every file with it, or those of ``only`` that it lists."""
     manifest = _read_manifest(folder / MANIFEST)
     for name, entry in manifest["files"].items():
+        if only is not None and name not in only:
+            continue
         path = folder / name
         if ".." in Path(name).parts or Path(name).is_absolute():
             raise ModelFileError(f"Bundle {folder}: its manifest lists '{name}', outside of it. Do not use it.")

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from trainbox.data.problems import Problems
 from trainbox.errors import ChannelError, UsageError
-from trainbox.training.config import TrainingConfig
 
 if TYPE_CHECKING:
     import keras
     import numpy as np
 
     from trainbox.export.bundle import Bundle, Deployable
+    from trainbox.training.config import TrainingConfig
     from trainbox.training.fit import History
     from trainbox.training.recipe import Recipe
 
@@ -71,12 +71,62 @@ class Predictor(Protocol):
         """Return the picture with the answer drawn on it: uint8 RGB, shape (height, width, 3)."""
 
 
+@dataclass(frozen=True)
+class Wording:
+    """One way to put an answer where it is served: ``schema`` is the JSON schema of the answer to one picture."""
+
+    summary: str
+    schema: Mapping[str, Any]
+    example: Mapping[str, Any]
+
+
+class Served(Protocol):
+    """A model file in one interpreter that answers strangers: for one caller at a time.
+
+    ``in_order`` says that an answer depends on the pictures before it in the same request.
+    """
+
+    in_order: bool
+
+    def forget(self) -> None:
+        """Begin anew: a request knows nothing of the one before it."""
+
+    def see(self, content: bytes) -> Any:
+        """Return an image file's bytes as the network is fed them; raise UnreadableImage."""
+
+    def answer(self, seen: Any, threshold: float | None) -> Any:
+        """Return what the network says of what ``see`` returned."""
+
+    def word(self, answer: Any, wording: str) -> Mapping[str, Any]:
+        """Return an answer, ready for JSON, in one of the service's wordings."""
+
+
+@dataclass(frozen=True)
+class Service:
+    """How a task's models are served. Made without numpy: the process that talks to clients never loads it.
+
+    ``wordings`` by the parameter of Accept that asks for them ("annotation"), the plain one under "" first.
+    ``takes_threshold``: answers have scores. ``script``: JavaScript of the page, with a function
+    ``draw(canvas, answer)`` that shows an answer in the wording ``page_wording`` and one ``say(answer)`` that puts it
+    in words. ``open``: open one of the bundle's ``.tflite`` files in an interpreter; it raises ModelFileError.
+    """
+
+    wordings: Mapping[str, Wording]
+    page_wording: str
+    takes_threshold: bool
+    script: Path
+    open: Callable[["Bundle", str], Served]
+
+
 class Task(Protocol):
     """One kind of model that Trainbox trains."""
 
     name: str
     summary: str
-    config: type[TrainingConfig]
+
+    @property
+    def config(self) -> "type[TrainingConfig]":
+        """The hyperparameters."""
 
     def recognises(self, channels: Mapping[str, Path]) -> bool:
         """Tell, quickly and without TensorFlow, whether the channels hold this task's kind of data."""
@@ -133,6 +183,9 @@ class Task(Protocol):
         ``threshold`` is the least score of what it answers, the task's own where None; raise UsageError where the
         task's answers have no scores.
         """
+
+    def service(self) -> Service:
+        """Say how the task's models are served."""
 
     def report(self, bundle_folder: Path, manifest: Mapping[str, Any], datasets: Datasets, history: "History") -> str:
         """Return the bundle's report as one self-contained HTML page."""

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trainbox.data.problems import Problems
-from trainbox.tasks import CheckReport, Datasets
-from trainbox.tasks.detect.config import DetectConfig
+from trainbox.tasks import CheckReport, Datasets, Service
 
 if TYPE_CHECKING:
     import keras
 
     from trainbox.export.bundle import Bundle, Deployable
+    from trainbox.tasks.detect.config import DetectConfig
     from trainbox.tasks.detect.predict import DetectPredictor
     from trainbox.training.fit import History
     from trainbox.training.recipe import Recipe
@@ -23,7 +23,13 @@ class DetectTask:
 
     name = "detect"
     summary = "an object detector for phones and robots, from annotated pictures"
-    config = DetectConfig
+
+    @property
+    def config(self) -> "type[DetectConfig]":
+        """The hyperparameters; loaded when asked for, since serving asks for none."""
+        from trainbox.tasks.detect.config import DetectConfig
+
+        return DetectConfig
 
     def recognises(self, channels: Mapping[str, Path]) -> bool:
         """Tell whether there are annotated pictures in any channel but the checkpoint's."""
@@ -50,19 +56,19 @@ class DetectTask:
 
         return said(convert(paths, folder, problems, data_format), folder)
 
-    def datasets(self, config: DetectConfig, channels: Mapping[str, Path], scratch: Path) -> Datasets:
+    def datasets(self, config: "DetectConfig", channels: Mapping[str, Path], scratch: Path) -> Datasets:
         """Read, split and decode what the channels hold."""
         from trainbox.tasks.detect.datasets import read_datasets
 
         return read_datasets(config, channels, scratch)
 
-    def completed(self, config: DetectConfig, datasets: Any, say: Callable[[str], None]) -> DetectConfig:
+    def completed(self, config: "DetectConfig", datasets: Any, say: Callable[[str], None]) -> "DetectConfig":
         """Return the hyperparameters with those left open taken from pipeline.config, the data and the machine."""
         from trainbox.tasks.detect.completion import completed
 
         return completed(config, datasets, say)
 
-    def recipe(self, config: DetectConfig, datasets: Any) -> "Recipe":
+    def recipe(self, config: "DetectConfig", datasets: Any) -> "Recipe":
         """Build the network, from a pre-trained one where there is one."""
         from trainbox.tasks.detect.recipe import recipe
 
@@ -74,13 +80,13 @@ class DetectTask:
 
         return network_of(manifest)
 
-    def deployed(self, config: DetectConfig, network: "keras.Model") -> "keras.Model":
+    def deployed(self, config: "DetectConfig", network: "keras.Model") -> "keras.Model":
         """Return the network with scores in place of logits."""
         from trainbox.tasks.detect.deploying import deployed
 
         return deployed(network)
 
-    def deployables(self, config: DetectConfig, datasets: Any, network: "keras.Model") -> "Sequence[Deployable]":
+    def deployables(self, config: "DetectConfig", datasets: Any, network: "keras.Model") -> "Sequence[Deployable]":
         """Return the files that phones and robots load."""
         from trainbox.tasks.detect.deploying import deployables
 
@@ -98,7 +104,7 @@ class DetectTask:
         from trainbox.tasks.detect.deploying import ending_of_manifest, network_of, spec_of_manifest
         from trainbox.tasks.detect.scoring import open_files, score_files
 
-        config = DetectConfig.parse(bundle.manifest["hyperparameters"])
+        config = self.config.parse(bundle.manifest["hyperparameters"])
         labels, spec = bundle.manifest["labels"], spec_of_manifest(bundle.manifest)
         with tempfile.TemporaryDirectory(prefix="trainbox-", ignore_cleanup_errors=True) as scratch:
             examples = read_examples(config, labels, spec.size, paths, Path(scratch), Problems())
@@ -106,7 +112,7 @@ class DetectTask:
             models = open_files(files, network_of(bundle.manifest), trusted=False)
             return dict(score_files(models, examples, labels, ending_of_manifest(bundle.manifest))["files"])
 
-    def scores(self, config: DetectConfig, datasets: Any, files: Mapping[str, Path]) -> Mapping[str, Any]:
+    def scores(self, config: "DetectConfig", datasets: Any, files: Mapping[str, Path]) -> Mapping[str, Any]:
         """Score the files just written on the validation pictures."""
         from trainbox.tasks.detect.deploying import ending_of, spec_of
         from trainbox.tasks.detect.scoring import open_files, score_files
@@ -126,6 +132,12 @@ class DetectTask:
         from trainbox.tasks.detect.predict import open_predictor
 
         return open_predictor(bundle, threshold)
+
+    def service(self) -> Service:
+        """Say how detectors are served."""
+        from trainbox.tasks.detect.service import service
+
+        return service()
 
     def report(self, bundle_folder: Path, manifest: Mapping[str, Any], datasets: Any, history: "History") -> str:
         """Return the report of a detector as one HTML page."""

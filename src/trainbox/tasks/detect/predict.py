@@ -1,15 +1,14 @@
 """Ask a finished detector what it sees, as a phone would: one picture in, boxes out."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from trainbox.data.images import decode_rgb
+from trainbox.data.images import decode_resized, decode_rgb
 from trainbox.errors import ModelFileError, UsageError
 from trainbox.tasks.detect.draw import colour_of, draw_boxes
-from trainbox.tasks.detect.examples import as_fed
 from trainbox.tasks.detect.metrics import CONFUSION_SCORE, Detections, surest
 from trainbox.tasks.detect.scoring import FLOAT_FILE, detections
 
@@ -52,12 +51,13 @@ class DetectPredictor:
     size: tuple[int, int]
     thresholds: np.ndarray | float
 
-    def find(self, content: bytes) -> tuple[np.ndarray, Detections]:
-        """Return an image file's picture, uint8 (h, w, 3), and what is found in it; raise UnreadableImage."""
-        picture, _ = decode_rgb(content)
-        pixels, _ = decode_rgb(content, self.size)
+    def find(self, content: bytes) -> tuple[tuple[int, int], Detections]:
+        """Return an image file's (height, width) as shown, and what is found in it; raise UnreadableImage."""
+        from trainbox.tasks.detect.examples import as_fed
+
+        pixels, shown = decode_resized(content, self.size)
         found = detections(self.model({INPUT: as_fed(pixels[None])}), None)
-        return picture, surest(found[0], self.thresholds)
+        return shown, surest(found[0], self.thresholds)
 
     def predict(self, content: bytes) -> dict[str, Any]:
         """Return ``{"width", "height", "detections"}`` for an image file's bytes, best first; raise UnreadableImage.
@@ -65,17 +65,8 @@ class DetectPredictor:
         Each detection has its ``label``, its ``score`` and its ``box``: ``left``, ``top``, ``right``, ``bottom`` in
         pixels of the picture as it is shown.
         """
-        picture, found = self.find(content)
-        height, width = picture.shape[:2]
-        answers = zip(found.boxes_yxyx.tolist(), found.classes.tolist(), found.scores.tolist(), strict=True)
-        return {
-            "width": width,
-            "height": height,
-            "detections": [
-                {"label": self.labels[label], "score": round(score, 4), "box": _in_pixels(box, height, width)}
-                for box, label, score in answers
-            ],
-        }
+        shown, found = self.find(content)
+        return worded(found, shown, self.labels)
 
     def say(self, answer: Mapping[str, Any]) -> str:
         """Return what was found in words."""
@@ -93,6 +84,20 @@ class DetectPredictor:
         captions = [f"{one['label']} {one['score']:.2f}" for one in found]
         colours = [colour_of(self.labels.index(one["label"])) for one in found]
         return draw_boxes(decode_rgb(content)[0], boxes.reshape(-1, 4) / size, captions, colours)
+
+
+def worded(found: Detections, shown: tuple[int, int], labels: Sequence[str]) -> dict[str, Any]:
+    """Return what was found in a picture of ``shown`` (height, width), ready for JSON: see ``predict``."""
+    height, width = shown
+    answers = zip(found.boxes_yxyx.tolist(), found.classes.tolist(), found.scores.tolist(), strict=True)
+    return {
+        "width": width,
+        "height": height,
+        "detections": [
+            {"label": labels[label], "score": round(score, 4), "box": _in_pixels(box, height, width)}
+            for box, label, score in answers
+        ],
+    }
 
 
 def thresholds_of(manifest: Mapping[str, Any]) -> np.ndarray:

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from trainbox.data.problems import Problems
 from trainbox.errors import UsageError
-from trainbox.tasks import CheckReport, Datasets
-from trainbox.tasks.drive.config import DriveConfig
+from trainbox.tasks import CheckReport, Datasets, Service
 
 if TYPE_CHECKING:
     import keras
 
     from trainbox.export.bundle import Bundle, Deployable
+    from trainbox.tasks.drive.config import DriveConfig
     from trainbox.tasks.drive.predict import DrivePredictor
     from trainbox.training.fit import History
     from trainbox.training.recipe import Recipe
@@ -24,7 +24,13 @@ class DriveTask:
 
     name = "drive"
     summary = "a pilot for a Donkeycar, from tubs of driving"
-    config = DriveConfig
+
+    @property
+    def config(self) -> "type[DriveConfig]":
+        """The hyperparameters; loaded when asked for, since serving asks for none."""
+        from trainbox.tasks.drive.config import DriveConfig
+
+        return DriveConfig
 
     def recognises(self, channels: Mapping[str, Path]) -> bool:
         """Tell whether there is a tub in any channel that is trained on."""
@@ -50,17 +56,17 @@ class DriveTask:
         """Refuse: nothing reads tubs from TFRecords."""
         raise UsageError("Tubs are not written as TFRecords: training reads tubs as they are.")
 
-    def datasets(self, config: DriveConfig, channels: Mapping[str, Path], scratch: Path) -> Datasets:
+    def datasets(self, config: "DriveConfig", channels: Mapping[str, Path], scratch: Path) -> Datasets:
         """Read, pair, filter, decode and split what the channels hold."""
         from trainbox.tasks.drive.datasets import read_datasets
 
         return read_datasets(config, channels, scratch)
 
-    def completed(self, config: DriveConfig, datasets: Any, say: Callable[[str], None]) -> DriveConfig:
+    def completed(self, config: "DriveConfig", datasets: Any, say: Callable[[str], None]) -> "DriveConfig":
         """Return the hyperparameters: none are left open."""
         return config
 
-    def recipe(self, config: DriveConfig, datasets: Any) -> "Recipe":
+    def recipe(self, config: "DriveConfig", datasets: Any) -> "Recipe":
         """Build the pilot's network behind the augmentation."""
         from trainbox.tasks.drive.recipe import recipe
 
@@ -70,16 +76,16 @@ class DriveTask:
         """Build the network as the car loads it, arrays still to be read into it."""
         from trainbox.tasks.drive.pilots import build
 
-        config = DriveConfig.parse(manifest["hyperparameters"])
+        config = self.config.parse(manifest["hyperparameters"])
         return build(config.pilot, config.memory_length)
 
-    def deployed(self, config: DriveConfig, network: "keras.Model") -> "keras.Model":
+    def deployed(self, config: "DriveConfig", network: "keras.Model") -> "keras.Model":
         """Return the network as the car loads it: for the pilot robocars with its scaling folded in."""
         from trainbox.tasks.drive.pilots import deployed
 
         return deployed(network, config.pilot, config.memory_length)
 
-    def deployables(self, config: DriveConfig, datasets: Any, network: "keras.Model") -> "Sequence[Deployable]":
+    def deployables(self, config: "DriveConfig", datasets: Any, network: "keras.Model") -> "Sequence[Deployable]":
         """Return the files that Donkeycar 5.3 and 5.4 load."""
         from trainbox.tasks.drive.recipe import deployables
 
@@ -102,7 +108,7 @@ class DriveTask:
             means = bundle.manifest["data"]["train_mean"]
             return score(models, examples, means, config.seed)["files"]
 
-    def scores(self, config: DriveConfig, datasets: Any, files: Mapping[str, Path]) -> Mapping[str, Any]:
+    def scores(self, config: "DriveConfig", datasets: Any, files: Mapping[str, Path]) -> Mapping[str, Any]:
         """Score the files just written on the validation examples."""
         from trainbox.tasks.drive.scoring import open_files, score
 
@@ -114,6 +120,12 @@ class DriveTask:
         from trainbox.tasks.drive.sentences import summary_lines
 
         return summary_lines(metrics)
+
+    def service(self) -> Service:
+        """Say how pilots are served."""
+        from trainbox.tasks.drive.service import service
+
+        return service()
 
     def report(self, bundle_folder: Path, manifest: Mapping[str, Any], datasets: Any, history: "History") -> str:
         """Return the report of a pilot as one HTML page."""

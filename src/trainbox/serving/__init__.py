@@ -1,0 +1,1 @@
+"""Serve a finished model over HTTP: one process that talks to clients, and one per core that answers."""

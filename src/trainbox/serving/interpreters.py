@@ -1,0 +1,277 @@
+"""The pool: a queue of pictures before interpreters, each in a process of its own.
+
+A process that dies or hangs takes nothing with it: what it was asked is asked again of another, once, and a new one
+takes its place. The queue is bounded: who comes when it is full is told so at once.
+"""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from trainbox.errors import ModelFileError, TrainboxError
+from trainbox.serving.models import Model
+from trainbox.serving.processes import Lost, Process
+
+DEPTH = 2
+"""Questions sent to a process at most: the one it answers and the next, so that it never waits for us."""
+MOST_ATTEMPTS = 2
+MOST_DEATHS = 3
+"""So many deaths in a row without an answer, and the pool gives up."""
+
+
+class Busy(TrainboxError):
+    """The queue is full, or its end is not reached in time."""
+
+
+class TooSlow(TrainboxError):
+    """An answer took longer than is allowed."""
+
+
+class Crashed(TrainboxError):
+    """Interpreters died of the question."""
+
+
+class Gone(TrainboxError):
+    """The model was taken away."""
+
+
+@dataclass(frozen=True)
+class Answered:
+    """The answer to one picture: JSON in ``body``, or why there is none in ``error``."""
+
+    body: bytes
+    error: str | None = None
+
+
+@dataclass(eq=False)
+class Question:
+    """Pictures for one interpreter, one after the other, and who waits for the answers."""
+
+    model: str
+    pictures: Sequence[bytes]
+    threshold: float | None
+    wording: str
+    answers: "asyncio.Future[list[Answered]]"
+    asked: float = field(default_factory=time.monotonic)
+    attempts: int = 0
+
+
+@dataclass
+class Observed:
+    """What the pool tells whoever counts: a callable each, called in the event loop."""
+
+    queued: Callable[[float], None] = lambda seconds: None
+    worked: Callable[[dict[str, float]], None] = lambda seconds: None
+    respawned: Callable[[str], None] = lambda why: None
+
+
+class Interpreters:
+    """``count`` processes that answer for the models loaded. Use as: ``start``, ``load``, ``ask``..., ``close``."""
+
+    def __init__(self, count: int, queue_length: int, timeout: float, observed: Observed | None = None) -> None:
+        self.failed: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self.observed = observed or Observed()
+        self._count, self._queue_length, self._timeout = count, queue_length, timeout
+        self._processes: list[Process] = []
+        self._queue: deque[Question] = deque()
+        self._held: dict[Process, deque[Question]] = {}
+        self._overdue: dict[Process, asyncio.TimerHandle] = {}
+        self._models: dict[str, tuple[Model, bool]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._deaths, self._closing = 0, False
+
+    async def start(self) -> None:
+        """Start the processes; they know no model yet."""
+        for _ in range(self._count):
+            await self._start_one()
+
+    @property
+    def alive(self) -> int:
+        """How many processes can answer."""
+        return len(self._held)
+
+    @property
+    def waiting(self) -> int:
+        """How many pictures wait for a process."""
+        return sum(len(question.pictures) for question in self._queue)
+
+    @property
+    def working(self) -> int:
+        """How many pictures are with a process."""
+        return sum(len(question.pictures) for held in self._held.values() for question in held)
+
+    def pids(self) -> list[int]:
+        """Return the processes' ids."""
+        return [process.pid for process in self._processes]
+
+    async def load(self, model: Model) -> None:
+        """Open a model in every process; raise ModelFileError, MemoryError or Lost where that fails in any."""
+        head = _loading(model)
+        answers = await asyncio.gather(
+            *(process.call(head) for process in list(self._processes)), return_exceptions=True
+        )
+        for answer in answers:
+            if isinstance(answer, BaseException):
+                await self.unload(model.name)
+                raise answer
+            if "error" in answer[0]:
+                await self.unload(model.name)
+                raise MemoryError if answer[0].get("memory") else ModelFileError(answer[0]["error"])
+        self._models[model.name] = (model, bool(answers[0][0]["in_order"]))  # type: ignore[index]
+
+    async def unload(self, name: str) -> None:
+        """Let every process forget a model; whoever waits for it is told that it is gone."""
+        self._models.pop(name, None)
+        for question in [question for question in self._queue if question.model == name]:
+            self._queue.remove(question)
+            _fail(question, Gone(f"The model '{name}' was taken away."))
+        await asyncio.gather(
+            *(process.call({"kind": "unload", "model": name}) for process in list(self._processes)),
+            return_exceptions=True,
+        )
+
+    async def ask(
+        self, model: str, pictures: Sequence[bytes], threshold: float | None = None, wording: str = ""
+    ) -> list[Answered]:
+        """Return the answer to each picture.
+
+        Raise Busy where the queue has no room, TooSlow, Crashed or Gone. What was cancelled before a process began
+        with it costs nothing.
+        """
+        if model not in self._models:
+            raise Gone(f"There is no model '{model}'.")
+        waiting = self.waiting
+        if waiting and waiting + len(pictures) > self._queue_length:
+            raise Busy(f"{waiting} pictures wait already. Ask again later.")
+        parts = [pictures] if self._models[model][1] else [[picture] for picture in pictures]
+        future = asyncio.get_running_loop().create_future
+        questions = [Question(model, part, threshold, wording, future()) for part in parts if part]
+        self._queue.extend(questions)
+        self._pump()
+        try:
+            return [answer for part in [await question.answers for question in questions] for answer in part]
+        finally:
+            for question in questions:
+                question.answers.cancel()
+
+    async def close(self) -> None:
+        """End all processes; what still waits fails."""
+        self._closing = True
+        for handle in self._overdue.values():
+            handle.cancel()
+        await asyncio.gather(*(process.end() for process in self._processes), return_exceptions=True)
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _start_one(self) -> None:
+        process = await Process.start(self._answered, self._died)
+        self._processes.append(process)
+        self._held[process] = deque()
+
+    def _pump(self) -> None:
+        """Hand questions to the process that holds least, while one has room for another."""
+        while self._queue and self._held:
+            process = min(self._held, key=lambda one: len(self._held[one]))
+            if len(self._held[process]) >= DEPTH:
+                return
+            question = self._queue.popleft()
+            if question.answers.done():
+                continue
+            self._held[process].append(question)
+            head = {"kind": "ask", "model": question.model, "threshold": question.threshold,
+                    "wording": question.wording}
+            process.send(head, question.pictures)
+            if len(self._held[process]) == 1:
+                self._watch(process)
+
+    def _watch(self, process: Process) -> None:
+        """Start the clock of the question that the process now works on."""
+        self.observed.queued(time.monotonic() - self._held[process][0].asked)
+        loop = asyncio.get_running_loop()
+        allowed = self._timeout * len(self._held[process][0].pictures)
+        self._overdue[process] = loop.call_later(allowed, self._too_slow, process)
+
+    def _answered(self, process: Process, head: dict[str, Any], bodies: list[bytes]) -> None:
+        """Pass on the answers to the question that the process held longest."""
+        self._deaths = 0
+        self._overdue.pop(process).cancel()
+        question = self._held[process].popleft()
+        if self._held[process]:
+            self._watch(process)
+        self._pump()
+        self.observed.worked(head["seconds"])
+        if not question.answers.done():
+            errors = head["errors"]
+            question.answers.set_result(
+                [Answered(body, errors.get(str(place))) for place, body in enumerate(bodies)]
+            )
+
+    def _too_slow(self, process: Process) -> None:
+        question = self._held[process][0]
+        question.attempts = MOST_ATTEMPTS
+        _fail(question, TooSlow(f"No answer within {self._timeout:g} seconds."))
+        process.kill()
+
+    def _died(self, process: Process) -> None:
+        """Give back what a dead process held, and start another in its place."""
+        handle = self._overdue.pop(process, None)
+        if handle:
+            handle.cancel()
+        held = self._held.pop(process, deque())
+        if process in self._processes:
+            self._processes.remove(process)
+        if self._closing:
+            return
+        if held:
+            held[0].attempts += 1
+        for question in reversed(held):
+            if question.attempts < MOST_ATTEMPTS:
+                self._queue.appendleft(question)
+            else:
+                _fail(question, Crashed("Interpreters died of these pictures."))
+        self._deaths += 1
+        self.observed.respawned(process.how_it_ended())
+        task = asyncio.get_running_loop().create_task(self._replace(process.how_it_ended()))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        self._pump()
+
+    async def _replace(self, why: str) -> None:
+        """Start a process that knows all models, and let it answer."""
+        if self._deaths >= MOST_DEATHS * self._count:
+            if not self.failed.done():
+                self.failed.set_result(f"Interpreters die one after the other: {why}.")
+            return
+        await asyncio.sleep(0.05 * self._deaths)
+        process = await Process.start(self._answered, self._died)
+        self._processes.append(process)
+        try:
+            for model, _ in list(self._models.values()):
+                answer, _ = await process.call(_loading(model))
+                if "error" in answer:
+                    process.kill()
+                    return
+        except Lost:
+            return
+        self._held[process] = deque()
+        self._pump()
+
+
+def _loading(model: Model) -> dict[str, Any]:
+    return {
+        "kind": "load",
+        "model": model.name,
+        "folder": str(model.bundle.folder),
+        "file": model.file,
+        "manifest": dict(model.manifest),
+    }
+
+
+def _fail(question: Question, error: TrainboxError) -> None:
+    if not question.answers.done():
+        question.answers.set_exception(error)
+        question.answers.exception()  # seen: who asked may have gone

@@ -1,0 +1,86 @@
+"""How the serving program is set: by its environment, in the words that Amazon SageMaker and the images of old use."""
+
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from trainbox.errors import UsageError
+from trainbox.serving.cores import cores
+
+MEGABYTE = 1 << 20
+FROM_SAGEMAKER = ("SAGEMAKER_BIND_TO_PORT", "SAGEMAKER_BATCH", "SAGEMAKER_REGION", "SAGEMAKER_MULTI_MODEL")
+"""Set where Amazon SageMaker, or its client's local mode, started the container."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What can be set. Times are seconds; ``queue_length`` counts pictures that wait for an interpreter.
+
+    ``file`` is the model file that is served. ``page``: a page at ``/`` to try the model at. ``transforms`` and
+    ``batch`` speak of SageMaker's batch transform. ``multi_model``: models come and go over ``/models``.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8080
+    workers: int = 1
+    timeout: float = 60.0
+    largest_body: int = 32 * MEGABYTE
+    queue_length: int = 128
+    file: str = "model.tflite"
+    page: bool = True
+    batch: bool = False
+    transforms: int = 8
+    multi_model: bool = False
+    header_timeout: float = 10.0
+    body_timeout: float = 30.0
+    drain_timeout: float = 20.0
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Settings":
+        """Return what a container's environment asks for; raise UsageError naming a variable that is wrong."""
+        read = _Reader(environment)
+        hosted = any(name in environment for name in FROM_SAGEMAKER)
+        batch = read.flag("SAGEMAKER_BATCH", False)
+        workers = read.number("MODEL_SERVER_WORKERS", cores(), 1, 256)
+        megabytes = read.number("SAGEMAKER_MAX_PAYLOAD_IN_MB", 6 if hosted else 32, 0, 1024)
+        return cls(
+            host="0.0.0.0",  # noqa: S104: a container is reached from outside
+            port=int(read.number("SAGEMAKER_BIND_TO_PORT", 8080, 1, 65535)),
+            workers=int(workers),
+            timeout=read.number("MODEL_SERVER_TIMEOUT", 60, 0.1, 3600),
+            largest_body=int((megabytes or 1024) * MEGABYTE),  # 0 is SageMaker's word for a stream without end
+            queue_length=int(read.number("TRAINBOX_QUEUE_LENGTH", 64 * int(workers), 1, 100_000)),
+            file=environment.get("TRAINBOX_MODEL_FILE") or cls.file,
+            page=read.flag("TRAINBOX_PAGE", not hosted),
+            batch=batch,
+            transforms=int(read.number("SAGEMAKER_MAX_CONCURRENT_TRANSFORMS", 4 * int(workers), 0, 10_000))
+            or 4 * int(workers),
+            multi_model=read.flag("SAGEMAKER_MULTI_MODEL", False),
+            header_timeout=read.number("TRAINBOX_HEADER_TIMEOUT", cls.header_timeout, 0.1, 3600),
+            body_timeout=read.number("TRAINBOX_BODY_TIMEOUT", cls.body_timeout, 0.1, 3600),
+        )
+
+
+class _Reader:
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._environment = environment
+
+    def number(self, name: str, default: float, least: float, most: float) -> float:
+        text = self._environment.get(name, "").strip()
+        if not text:
+            return default
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        whole = isinstance(default, float) or value == int(value) if math.isfinite(value) else False
+        if not (whole and least <= value <= most):
+            raise UsageError(f"{name} must be a number from {least:g} to {most:g}. Received: '{text}'.")
+        return value
+
+    def flag(self, name: str, default: bool) -> bool:
+        text = self._environment.get(name, "").strip().lower()
+        if text not in ("", "true", "false", "1", "0"):
+            raise UsageError(f"{name} must be true or false. Received: '{text}'.")
+        return text in ("true", "1") if text else default
