@@ -1,16 +1,23 @@
 """``trainbox image``: build the container image, and check any image against the contract."""
 
 import json
+import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
+from trainbox.cli.train import named_channels, named_values
 from trainbox.errors import UsageError
 from trainbox.platforms import image as images
+from trainbox.platforms.conformance import check
+from trainbox.platforms.conformance.findings import Finding
+from trainbox.platforms.conformance.trials import Trial, a_picture
 from trainbox.platforms.image import Built
 
 group = typer.Typer(rich_markup_mode=None)
@@ -28,7 +35,9 @@ def image() -> None:
 def build(
     target: Annotated[
         list[str] | None,
-        typer.Option(metavar="TARGET", help=f"One of {', '.join(images.TARGETS)}; repeatable. serve and train where none."),
+        typer.Option(
+            metavar="TARGET", help=f"One of {', '.join(images.TARGETS)}; repeatable. serve and train where none."
+        ),
     ] = None,
     gpu: Annotated[bool, typer.Option("--gpu", help="Build train-gpu: JAX with CUDA.")] = False,
     base_image: Annotated[
@@ -63,6 +72,61 @@ def build(
         print(json.dumps({"base_image": base_image, "images": rows}, indent=2))
     else:
         Console(highlight=False).print(_sizes(built, base_image))
+
+
+@group.command()
+def test(
+    name: Annotated[str, typer.Argument(metavar="IMAGE", help="An image on this machine: ours, or anyone's.")],
+    data: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PATH|NAME=PATH", help="What to train on; repeatable. A demonstration of each task where none."
+        ),
+    ] = None,
+    parameters: Annotated[
+        list[str] | None,
+        typer.Option("-p", "--parameter", metavar="NAME=VALUE", help="A hyperparameter, with --data; repeatable."),
+    ] = None,
+    model: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="The model to serve; what was trained where not given.")
+    ] = None,
+    picture: Annotated[Path | None, typer.Option(metavar="FILE", help="What to ask that model about.")] = None,
+    only: Annotated[str | None, typer.Option(metavar="PART", help="train or serve: check that alone.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Check an image against SageMaker's contract, point by point; exit status 1 where something does not hold.
+
+    It is trained and served in containers on this machine, as SageMaker would.
+
+    \b
+    Example: trainbox image test trainbox:train
+    """
+    trials = [_trial(data, parameters or [])] if data else []
+    findings = check(name, trials=trials, model=model, picture=picture, only=only, say=_say)
+    if as_json:
+        print(json.dumps({"image": name, "findings": [asdict(finding) for finding in findings]}, indent=2))
+    else:
+        Console(highlight=False).print(_table(findings))
+    if not all(finding.holds for finding in findings):
+        raise typer.Exit(1)
+
+
+def _trial(data: Sequence[str], parameters: Sequence[str]) -> Trial:
+    channels = named_channels(data)
+    first = next(iter(channels.values()))
+    return Trial("data", channels, named_values(parameters), a_picture(first) if first.is_dir() else None)
+
+
+def _say(finding: Finding) -> None:
+    print(f"{'holds' if finding.holds else 'FAILS'}  {finding.point}", file=sys.stderr, flush=True)
+
+
+def _table(findings: Sequence[Finding]) -> Table:
+    table = Table("", "point", "seen", box=None, pad_edge=False)
+    for finding in findings:
+        mark = Text("holds", "green") if finding.holds else Text("FAILS", "bold red")
+        table.add_row(mark, Text(finding.point), Text(finding.seen, overflow="fold"))
+    return table
 
 
 def _targets(named: Sequence[str], gpu: bool) -> list[str]:

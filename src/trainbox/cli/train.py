@@ -76,7 +76,7 @@ def train(
 
 def _job(task: str, data: Sequence[str], parameters: Sequence[str], name: str) -> TrainingJob:
     """Build the job, refusing here what the container would refuse later: nothing is started in vain."""
-    values = hyperparameters.decode(_named_values(parameters))
+    values = hyperparameters.decode(named_values(parameters))
     tasks.get(task).config.parse({**values, "task": task})
     return TrainingJob(task, named_channels(data), {k: v for k, v in values.items() if k != "task"}, name)
 
@@ -116,7 +116,8 @@ def _free_name(taken: dict[str, Path]) -> str:
     return next(name for name in names if name not in taken)
 
 
-def _named_values(parameters: Sequence[str]) -> dict[str, str]:
+def named_values(parameters: Sequence[str]) -> dict[str, str]:
+    """Return the values of NAME=VALUE arguments, still text; raise UsageError."""
     values: dict[str, str] = {}
     for parameter in parameters:
         name, separator, value = parameter.partition("=")

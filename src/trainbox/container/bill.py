@@ -1,7 +1,7 @@
-"""What an image holds, as a CycloneDX bill of materials: ``python -m trainbox.container.bill FILE``, when it is built.
+"""What an image holds, as a CycloneDX bill of materials: ``python -m trainbox.container.bill FILE`` at its building.
 
-Made of what the image itself knows: the metadata of its Python packages, and Debian's list of what is installed. It says
-nothing of the time or the machine, so that the same image has the same bill.
+Made of what the image itself knows: the metadata of its Python packages, and Debian's list of what is installed. It
+says nothing of the time or the machine, so that the same image has the same bill.
 """
 
 import json
@@ -23,7 +23,7 @@ _SYSTEM = Path("/etc/os-release")
 
 
 def bill(debian: Path = _DEBIAN, system: Path = _SYSTEM) -> dict[str, Any]:
-    """Return the document; ``debian`` and ``system`` are the files that say what Debian has and what it calls itself."""
+    """Return the document; ``debian`` lists Debian's packages, and ``system`` says which Debian it is."""
     found = [_interpreter(), *map(_python, distributions()), *_packages(debian, system)]
     components = {component["purl"]: component for component in found}
     return {
@@ -49,9 +49,9 @@ def _python(distribution: Distribution) -> dict[str, Any]:
 
 def _licence(metadata: PackageMetadata) -> dict[str, Any] | None:
     """Return what a package says of its licence: an expression, else a name, else the classifiers; None for nothing."""
-    if expression := metadata.get("License-Expression"):
-        return {"expression": expression}
-    named = (metadata.get("License") or "").strip()
+    if "License-Expression" in metadata:
+        return {"expression": metadata["License-Expression"]}
+    named = metadata["License"].strip() if "License" in metadata else ""
     if named and len(named) <= LONGEST_LICENCE and "\n" not in named:
         return {"license": {"name": named}}
     told = [value.split(" :: ")[-1] for value in metadata.get_all("Classifier") or () if value.startswith("License ::")]

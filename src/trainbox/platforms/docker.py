@@ -35,8 +35,8 @@ def run(
 ) -> Path:
     """Train in a container and return ``out``, the bundle; nothing stands there before it is whole and proved.
 
-    ``image`` is Trainbox's own where not given, the one for GPUs where the engine has both. ``checkpoints`` and ``logs``
-    are as on the platform local. Raises RefusedInput before anything is started, JobFailed where the job fails.
+    ``image`` is Trainbox's own where not given, the one for GPUs where the engine has both. ``checkpoints`` and
+    ``logs`` are as on the platform local. Raises RefusedInput before anything is started, JobFailed where it fails.
     """
     folder.refuse_taken(out, overwrite)
     engine = containers.about()

@@ -1,4 +1,4 @@
-"""The folder that a job is run in, laid out as SageMaker lays out /opt/ml, and how its model gets to where it is wanted."""
+"""The folder that a job is run in, laid out as SageMaker lays out /opt/ml, and how its model gets to its place."""
 
 import json
 import shutil

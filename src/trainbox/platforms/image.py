@@ -73,7 +73,12 @@ def build_command(
         *("--tag", tag),
         *(["--network", network] if network else []),
         *(word for argument in arguments for word in ("--build-arg", argument)),
-        *(word for key, value in labels.items() if value for word in ("--label", f"org.opencontainers.image.{key}={value}")),
+        *(
+            word
+            for key, value in labels.items()
+            if value
+            for word in ("--label", f"org.opencontainers.image.{key}={value}")
+        ),
         str(source),
     ]
 
@@ -117,7 +122,9 @@ def size(name: str) -> int:
 
 def bill_of_materials(tag: str) -> str:
     """Return the CycloneDX document that the image carries; raise DockerFailed where it carries none."""
-    text = containers.asked("run", "--rm", "--network", "none", "--platform", PLATFORM, "--entrypoint", "cat", tag, BILL)
+    text = containers.asked(
+        "run", "--rm", "--network", "none", "--platform", PLATFORM, "--entrypoint", "cat", tag, BILL
+    )
     try:
         json.loads(text)
     except ValueError:
