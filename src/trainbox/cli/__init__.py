@@ -14,6 +14,7 @@ COMMANDS: Mapping[str, str] = {
     "train": "Train a model on your data, and prove the files that come out.",
     "evaluate": "Score the exported files of a model on data.",
     "predict": "Ask a finished model about pictures.",
+    "serve": "Serve a finished model, with a page to try it at.",
     "export": "Write another format of a finished model, without retraining.",
     "image": "Build the container image, and check any image against the contract.",
 }

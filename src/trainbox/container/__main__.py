@@ -1,4 +1,4 @@
-"""The container program: ``trainbox-container train``, or ``python -m trainbox.container train``.
+"""The container program: ``trainbox-container train`` or ``serve``; or ``python -m trainbox.container train``.
 
 Turns every error into one line on stderr, the same line in ``output/failure``, and an exit status.
 """
@@ -13,7 +13,7 @@ from trainbox.container.interruption import Interrupted, Stop
 if TYPE_CHECKING:
     from trainbox.container.contract.paths import Paths
 
-USAGE = "Usage: trainbox-container [train]. Reads its job below SAGEMAKER_BASE_DIR (/opt/ml where that is not set)."
+USAGE = "Usage: trainbox-container [train|serve]. Reads its job or model below SAGEMAKER_BASE_DIR (/opt/ml where that is not set)."
 
 
 def main() -> None:
@@ -32,7 +32,7 @@ def main() -> None:
 
 
 def run(arguments: Sequence[str], stop: Stop, environment: Mapping[str, str] = os.environ) -> int:
-    """Return the exit status: 0 a proved bundle stands in the model folder, 1 failed, 2 refused."""
+    """Return the exit status: 0 a proved bundle stands in the model folder, or all was answered; 1 failed, 2 refused."""
     from trainbox.container.contract.paths import Paths
 
     paths = Paths.from_environment(environment)
@@ -40,7 +40,7 @@ def run(arguments: Sequence[str], stop: Stop, environment: Mapping[str, str] = o
         print(USAGE)
         return 0
     if list(arguments) == ["serve"]:
-        return _refused("'serve' is not available in this version of Trainbox: it trains only.")
+        return _serve(paths, environment)
     # SageMaker's newer client starts the image without an argument.
     if list(arguments) == ["train"] or (not arguments and paths.config.is_dir()):
         return _train(paths, stop)
@@ -67,6 +67,22 @@ def _train(paths: "Paths", stop: Stop) -> int:
         line = failure.one_line(error)
         failure.write(paths.failure, line)
         print(line, file=sys.stderr, flush=True)
+        return error.exit_status if isinstance(error, TrainboxError) else 1
+
+
+def _serve(paths: "Paths", environment: Mapping[str, str]) -> int:
+    from trainbox.container.contract.failure import one_line
+    from trainbox.errors import TrainboxError
+
+    try:
+        from trainbox.container.serve import serve
+
+        serve(paths, environment)
+        return 0
+    except Exception as error:
+        if not isinstance(error, TrainboxError):
+            _log_traceback(error)
+        print(one_line(error), file=sys.stderr, flush=True)
         return error.exit_status if isinstance(error, TrainboxError) else 1
 
 

@@ -1,6 +1,5 @@
 """The model folder: every file of a trained model, proved, with a manifest that says what each is and where it runs."""
 
-import hashlib
 import json
 import shutil
 import tempfile
@@ -208,6 +207,8 @@ def _digests(folder: Path) -> dict[str, dict[str, Any]]:
 
 
 def _sha256(path: Path) -> str:
+    import hashlib
+
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

@@ -1,5 +1,8 @@
 """A .tflite in one LiteRT interpreter, as plainly as it can be asked: what serves imports this and no more of export."""
 
+import contextlib
+import ctypes
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -26,10 +29,12 @@ class Interpreter:
             if list(signatures) != [SIGNATURE]:
                 raise ModelFileError(f"{path.name} has signatures {sorted(signatures)}, not '{SIGNATURE}' alone.")
             self._litert.allocate_tensors()
+            self._litert.invoke()  # the first one is slow, and reads what is then packed elsewhere
             runner = self._litert.get_signature_runner(SIGNATURE)
         except (ValueError, RuntimeError) as error:
             reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
             raise ModelFileError(f"{path.name} does not load in LiteRT: {reason}. Export it again.") from error
+        _forget_pages(path)
         details = {**runner.get_input_details(), **runner.get_output_details()}
         self._indices = {name: int(detail["index"]) for name, detail in details.items()}
         self.shapes = {name: tuple(int(side) for side in detail["shape"]) for name, detail in details.items()}
@@ -50,3 +55,20 @@ class Interpreter:
         """Return a copy of an output, first axis of one example."""
         answer: np.ndarray = self._litert.get_tensor(self._indices[name])
         return answer
+
+
+_MADV_DONTNEED = 4
+
+
+def _forget_pages(path: Path) -> None:
+    """Give back the memory of the file's pages: its weights stand packed in the delegate's, all that is read again.
+
+    A page that is wanted after all comes from the file once more. Nothing happens where there is no ``/proc``.
+    """
+    with contextlib.suppress(OSError, AttributeError, ValueError):
+        madvise = ctypes.CDLL(None).madvise
+        madvise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
+        for line in Path("/proc/self/maps").read_text().splitlines():
+            if line.endswith(f" {path.resolve()}") and (place := re.match(r"([0-9a-f]+)-([0-9a-f]+) r--[ps] ", line)):
+                start, end = (int(number, 16) for number in place.groups())
+                madvise(start, end - start, _MADV_DONTNEED)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from trainbox import tasks
 from trainbox.errors import ModelFileError, TrainboxError
 from trainbox.serving.models import Model
 from trainbox.serving.processes import Lost, Process
@@ -267,6 +268,7 @@ def _loading(model: Model) -> dict[str, Any]:
         "model": model.name,
         "folder": str(model.bundle.folder),
         "file": model.file,
+        "task": tasks.places()[model.manifest["task"]],
         "manifest": dict(model.manifest),
     }
 

@@ -3,6 +3,7 @@
 It ends when the talking process does, however that went: the socket then ends. It loads no more than answering needs.
 """
 
+import gc
 import json
 import os
 import signal
@@ -43,7 +44,7 @@ def _load(models: dict[str, tasks.Served], head: Mapping[str, Any], _: Sequence[
     try:
         # Its files were compared with the manifest by whoever sent us here.
         bundle = Bundle(Path(head["folder"]), head["manifest"])
-        served = tasks.get(head["manifest"]["task"]).service().open(bundle, head["file"])
+        served = tasks.at(head["task"]).service().open(bundle, head["file"])
         served.word(served.answer(served.see(_PICTURE), None), "")
         served.forget()
     except TrainboxError as error:
@@ -53,6 +54,7 @@ def _load(models: dict[str, tasks.Served], head: Mapping[str, Any], _: Sequence[
     except Exception as error:  # the interpreter raises what it likes
         return {"error": f"The model does not run: {type(error).__name__}: {error}"}, ()
     models[head["model"]] = served
+    gc.freeze()
     return {"in_order": served.in_order}, ()
 
 

@@ -6,7 +6,7 @@ A task is a folder beside this file and one line under ``[project.entry-points."
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from importlib.metadata import entry_points
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
@@ -192,17 +192,30 @@ class Task(Protocol):
 
 
 @cache
+def places() -> Mapping[str, str]:
+    """Return where each installed task is, as "module:attribute", by its name, sorted."""
+    # Loaded when asked for: a process that is told the place of its task does without.
+    from importlib.metadata import entry_points
+
+    return {point.name: point.value for point in sorted(entry_points(group="trainbox.tasks"))}
+
+
 def available() -> tuple[str, ...]:
     """Return the names of the installed tasks, sorted."""
-    return tuple(sorted(point.name for point in entry_points(group="trainbox.tasks")))
+    return tuple(places())
 
 
 def get(name: str) -> Task:
     """Return the task of that name; raise UsageError naming those there are."""
-    for point in entry_points(group="trainbox.tasks"):
-        if point.name == name:
-            return cast(Task, point.load())
-    raise UsageError(f"Unknown task '{name}'. Available: {', '.join(available())}.")
+    if name not in places():
+        raise UsageError(f"Unknown task '{name}'. Available: {', '.join(available())}.")
+    return at(places()[name])
+
+
+def at(place: str) -> Task:
+    """Return the task at a place that ``places`` names."""
+    module, _, attribute = place.partition(":")
+    return cast(Task, getattr(import_module(module), attribute))
 
 
 def recognise(channels: Mapping[str, Path]) -> Task:

@@ -8,7 +8,6 @@ import numpy as np
 
 from trainbox.data.images import decode_resized, decode_rgb
 from trainbox.errors import ModelFileError, UsageError
-from trainbox.tasks.detect.draw import colour_of, draw_boxes
 from trainbox.tasks.detect.metrics import CONFUSION_SCORE, Detections, surest
 from trainbox.tasks.detect.scoring import FLOAT_FILE, detections
 
@@ -78,6 +77,8 @@ class DetectPredictor:
 
     def draw(self, content: bytes, answer: Mapping[str, Any]) -> np.ndarray:
         """Return the picture with its boxes, the best on top: uint8 (h, w, 3)."""
+        from trainbox.tasks.detect.draw import colour_of, draw_boxes
+
         found = list(reversed(answer["detections"]))
         size = np.array([answer["height"], answer["width"]] * 2)
         boxes = np.array([[one["box"][edge] for edge in ("top", "left", "bottom", "right")] for one in found])

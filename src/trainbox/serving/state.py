@@ -1,0 +1,32 @@
+"""What the server knows: its settings, its models, whether it may be asked."""
+
+import time
+from dataclasses import dataclass, field
+
+from trainbox.serving.interpreters import Interpreters
+from trainbox.serving.metrics import Metrics
+from trainbox.serving.models import ONLY, Model
+from trainbox.serving.settings import Settings
+
+
+@dataclass
+class State:
+    """One server. ``stopping``: told to end, so not ready any more, whatever it still answers."""
+
+    settings: Settings
+    metrics: Metrics
+    pool: Interpreters
+    models: dict[str, Model] = field(default_factory=dict)
+    loaded: bool = False
+    stopping: bool = False
+    started: float = field(default_factory=time.monotonic)
+
+    @property
+    def ready(self) -> bool:
+        """Whether a question would be answered."""
+        return self.loaded and not self.stopping and self.pool.alive > 0
+
+    @property
+    def model(self) -> Model | None:
+        """The one model, None where there are several or none yet."""
+        return self.models.get(ONLY) if self.loaded else None
