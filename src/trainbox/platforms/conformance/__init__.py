@@ -60,12 +60,14 @@ def _found(
     yield from making.findings(image, about)
     served = [(model.name, model, picture)] if model and picture else []
     if only != "serve":
-        chosen = list(trials) or demonstrations(scratch / "data")
-        for trial in chosen:
-            yield from training.findings(image, trial, limits, scratch / trial.name)
-            if not model and (scratch / trial.name / "model").is_dir() and trial.picture:
+        seconds = {}
+        for trial in trials or demonstrations(scratch / "data"):
+            outcome = training.trained(image, trial, ("train",), limits.to_train, scratch / trial.name)
+            seconds[trial] = outcome.seconds
+            yield from training.findings(trial.name, outcome)
+            if outcome.files and trial.picture and not model:
                 served.append((trial.name, scratch / trial.name / "model", trial.picture))
-        yield from training.findings_of_a_start(image, chosen[0], limits, scratch / "start")
+        yield from training.findings_of_a_start(image, min(seconds, key=seconds.__getitem__), limits, scratch / "start")
     if only == "train":
         return
     if not served:

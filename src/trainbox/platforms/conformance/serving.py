@@ -110,7 +110,7 @@ def _ready(made: Running, seconds: float, port: int = PORT) -> str:
             seen = f"/ping answers {answer}"
         except OSError as problem:
             seen = f"no answer ({type(problem).__name__})"
-        time.sleep(0.1)
+        time.sleep(0.2)
     return f"{seen} within {seconds:g} s"
 
 

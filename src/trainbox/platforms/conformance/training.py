@@ -14,7 +14,7 @@ from trainbox.platforms.conformance.running import Running, container
 from trainbox.platforms.conformance.trials import Trial
 
 ML = "/opt/ml"
-BEGUN = re.compile(r"epoch", re.IGNORECASE)
+BEGUN = re.compile(r"\bepoch\W{0,3}\d", re.IGNORECASE)
 LONGEST_SHOWN = 160
 
 
@@ -45,10 +45,9 @@ class Outcome:
         return f"{total}, {self.links} links, which SageMaker does not keep" if self.links else total
 
 
-def findings(image: str, trial: Trial, limits: Limits, keep: Path) -> Iterator[Finding]:
-    """Yield how the image trains on ``trial``; the model goes to ``keep/model``."""
-    outcome = trained(image, trial, ("train",), limits.to_train, keep)
-    about = f"train {trial.name}:"
+def findings(name: str, outcome: Outcome) -> Iterator[Finding]:
+    """Yield what there is to say of a training with the argument ``train``."""
+    about = f"train {name}:"
     yield Finding(f"{about} ends with status 0", outcome.status == 0, outcome.ended)
     yield Finding(f"{about} leaves a model", bool(outcome.files) and not outcome.links, outcome.left)
     silent = outcome.status == 0 and not outcome.failure
@@ -72,7 +71,7 @@ def findings_of_a_start(image: str, trial: Trial, limits: Limits, keep: Path) ->
 def trained(
     image: str, trial: Trial, arguments: tuple[str, ...], seconds: float, keep: Path, empty: bool = False
 ) -> Outcome:
-    """Train to the end and return how that was; with ``empty`` on a channel that holds nothing."""
+    """Train to the end and return how that was, the model in ``keep/model``; ``empty``: on a channel without files."""
     with _prepared(image, trial, arguments, empty) as made:
         before = made.digest(f"{ML}/input/data")
         problem = made.start()

@@ -16,7 +16,7 @@ PICTURES = frozenset({".jpg", ".jpeg", ".png"})
 DEMONSTRATED = 120
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Trial:
     """Channels and hyperparameters (strings to strings) of a training, and a picture to ask its model about.
 
