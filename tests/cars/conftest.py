@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cars.environments import Environment, Unavailable, environment
+from environments import Environment, Unavailable, environment
 from cars.frames import Drive, drive_data
 from cars.networks import trained
 
