@@ -65,7 +65,9 @@ def request(path: str, body: bytes, content_type: str) -> bytes:
     return head.encode() + body
 
 
-def load(address: tuple[str, int], requests: Sequence[bytes], concurrency: int, seconds: float, warm: float = 2) -> Load:
+def load(
+    address: tuple[str, int], requests: Sequence[bytes], concurrency: int, seconds: float, warm: float = 2
+) -> Load:
     """Ask ``requests`` in turn over ``concurrency`` connections; what falls into the first ``warm`` seconds is left out."""
     selector = selectors.DefaultSelector()
     place, failed, latencies = 0, 0, []

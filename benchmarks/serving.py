@@ -61,7 +61,9 @@ def main() -> None:
     pictures = [path.read_bytes() for path in sorted(asked.pictures.rglob("*.jpg"))[: asked.pictures_used]]
     sizes = sum(map(len, pictures)) // len(pictures)
     print(f"Machine: {_processor()}, {asked.cores} cores, Python {platform.python_version()}")
-    print(f"{len(pictures)} JPEGs of {sizes:,} bytes in the mean, {asked.concurrency} connections, {asked.seconds:g} s\n")
+    print(
+        f"{len(pictures)} JPEGs of {sizes:,} bytes in the mean, {asked.concurrency} connections, {asked.seconds:g} s\n"
+    )
     bare = {file: bare_rate(asked.bundle, file, pictures, asked.cores, asked.seconds) for file in (FLOAT, QUANTIZED)}
     ours = {file: our_side(asked, file, pictures) for file in (FLOAT, QUANTIZED)}
     peer = peer_side(asked, pictures)
@@ -116,7 +118,17 @@ def peer_side(asked: argparse.Namespace, pictures: Sequence[bytes]) -> Side:
     """Measure Flask, gunicorn, TensorFlow and base64."""
     python = asked.peer_python or environment(PEER)
     port = _free_port()
-    command = [str(python), "-m", "gunicorn", "--workers", str(asked.cores), "--worker-class", "sync", "--timeout", "60"]
+    command = [
+        str(python),
+        "-m",
+        "gunicorn",
+        "--workers",
+        str(asked.cores),
+        "--worker-class",
+        "sync",
+        "--timeout",
+        "60",
+    ]
     command += ["--bind", f"127.0.0.1:{port}", "--chdir", str(HERE), "flask_side:app"]
     manifest = json.loads((asked.bundle / "manifest.json").read_text())
     size = manifest["models"]["saved_model"]["inputs"]["image"][1:3]
@@ -128,7 +140,12 @@ def peer_side(asked: argparse.Namespace, pictures: Sequence[bytes]) -> Side:
 
 
 def _measured(
-    name: str, command: list[str], variables: dict[str, str], port: int, asks: Sequence[bytes], asked: argparse.Namespace
+    name: str,
+    command: list[str],
+    variables: dict[str, str],
+    port: int,
+    asks: Sequence[bytes],
+    asked: argparse.Namespace,
 ) -> Side:
     starts = []
     for _ in range(STARTS):
@@ -145,8 +162,11 @@ def _server(command: list[str], variables: dict[str, str], port: int, ask: bytes
     """Hold a running server; give its process id and the seconds to its first answer."""
     began = time.perf_counter()
     process = subprocess.Popen(
-        command, env={**os.environ, **variables}, start_new_session=True,
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        command,
+        env={**os.environ, **variables},
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
     )
     try:
         while not _answers(port, ask):
@@ -185,8 +205,10 @@ def _memory(pid: int) -> float:
 
 
 def _print(asked: argparse.Namespace, bare: dict[str, float], ours: dict[str, Side], peer: Side) -> None:
-    print("| | requests/s | times the peer's | share of the bare loop | p50, ms | p99, ms | p99 / queueing minimum "
-          "| cold start, s | memory, MB | failed |\n|---|---|---|---|---|---|---|---|---|---|")
+    print(
+        "| | requests/s | times the peer's | share of the bare loop | p50, ms | p99, ms | p99 / queueing minimum "
+        "| cold start, s | memory, MB | failed |\n|---|---|---|---|---|---|---|---|---|---|"
+    )
     for file, rate in bare.items():
         print(f"| bare loop, {file} | {rate:.1f} | | 1 | | | | | | |")
     for file, side in [*ours.items(), ("", peer)]:
@@ -194,11 +216,15 @@ def _print(asked: argparse.Namespace, bare: dict[str, float], ours: dict[str, Si
         share = f"{one.rate / bare[file]:.3f}" if file else ""
         # No server answers sooner than the cores compute what stands before: so long is what it must take.
         least = asked.concurrency / bare[file] if file else asked.concurrency / one.rate
-        print(f"| {side.name} | {one.rate:.1f} | {one.rate / peer.load.rate:.2f} | {share} | {1000 * one.quantile(0.5):.1f} "
-              f"| {1000 * one.quantile(0.99):.1f} | {one.quantile(0.99) / least:.2f} | {side.cold_start:.2f} "
-              f"| {side.megabytes:.0f} | {one.failed} |")
-    print(f"\nThe client itself used {ours[QUANTIZED].load.client_seconds / ours[QUANTIZED].load.seconds:.2f} of a core "
-          "beside the quantized file, on the same cores.")
+        print(
+            f"| {side.name} | {one.rate:.1f} | {one.rate / peer.load.rate:.2f} | {share} | {1000 * one.quantile(0.5):.1f} "
+            f"| {1000 * one.quantile(0.99):.1f} | {one.quantile(0.99) / least:.2f} | {side.cold_start:.2f} "
+            f"| {side.megabytes:.0f} | {one.failed} |"
+        )
+    print(
+        f"\nThe client itself used {ours[QUANTIZED].load.client_seconds / ours[QUANTIZED].load.seconds:.2f} of a core "
+        "beside the quantized file, on the same cores."
+    )
 
 
 def _free_port() -> int:

@@ -98,9 +98,7 @@ def decode_resized(content: bytes, size: tuple[int, int]) -> tuple[np.ndarray, t
     return pixels, shown
 
 
-def _decoded(
-    content: bytes, size: tuple[int, int] | None
-) -> tuple[np.ndarray, tuple[int, int], tuple[str, ...]]:
+def _decoded(content: bytes, size: tuple[int, int] | None) -> tuple[np.ndarray, tuple[int, int], tuple[str, ...]]:
     kind = _kind(content)
     try:
         with _open(content, kind) as opened:
@@ -143,9 +141,7 @@ def _open(content: bytes, kind: str) -> "ImageFile":
     return opened
 
 
-def _pixels(
-    opened: "ImageFile", size: tuple[int, int] | None
-) -> tuple[np.ndarray, tuple[int, int], tuple[str, ...]]:
+def _pixels(opened: "ImageFile", size: tuple[int, int] | None) -> tuple[np.ndarray, tuple[int, int], tuple[str, ...]]:
     notes = []
     if opened.format != "JPEG" and getattr(opened, "n_frames", 1) > 1:
         notes.append("image has several frames")

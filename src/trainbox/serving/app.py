@@ -55,7 +55,7 @@ def _contract(state: State) -> list[BaseRoute]:
         return JSONResponse(
             {
                 "MaxConcurrentTransforms": settings.transforms,
-                "BatchStrategy": "SINGLE_RECORD",
+                "BatchStrategy": "MULTI_RECORD",
                 "MaxPayloadInMB": settings.largest_body >> 20,
             }
         )
@@ -102,7 +102,8 @@ def _page(state: State) -> list[BaseRoute]:
     async def script(request: Request) -> Response:
         if state.model is None:
             raise Refused(503, "The model is not loaded yet. Ask again in a moment.", {"Retry-After": "1"})
-        about = {"accept": _accept(state.model.service.page_wording)}
+        labels = list(state.model.manifest.get("labels") or ())
+        about = {"accept": _accept(state.model.service.page_wording), "labels": labels}
         text = f"export const about = {json.dumps(about)};\n{state.model.service.script.read_text(encoding='utf-8')}"
         return Response(text, media_type="text/javascript", headers=NO_STRANGERS)
 
@@ -125,14 +126,12 @@ def _accept(wording: str) -> str:
     return f"application/json;{wording}=1" if wording else "application/json"
 
 
-async def _refused(request: Request, error: Exception) -> Response:
-    assert isinstance(error, Refused)  # noqa: S101: Starlette's word for the type of the handler
+async def _refused(request: Request, error: Refused) -> Response:
     request.scope["refusal"] = str(error)
     return JSONResponse({"error": str(error)}, error.status, error.headers)
 
 
-async def _no_route(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)  # noqa: S101: as above
+async def _no_route(request: Request, error: HTTPException) -> Response:
     said = {404: "There is nothing here.", 405: "That method is not for this address."}
     text = said.get(error.status_code, error.detail)
     return JSONResponse({"error": text}, error.status_code, error.headers)

@@ -7,8 +7,8 @@ from typing import Any
 from trainbox.serving.refusals import Refused
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-_MOST_DRAINED = 4
-"""So many times the largest body are read and thrown away, so that its sender hears the refusal."""
+_MOST_DRAINED = 64 << 20
+"""So many bytes are read and thrown away at most, so that their sender hears the refusal."""
 _SECONDS_TO_DRAIN = 5.0
 
 
@@ -22,7 +22,7 @@ async def read_body(receive: Receive, length: str | None, largest: int, seconds:
     ``length`` is the Content-Length header, None where the body comes in chunks.
     """
     if length is not None and int(length) > largest:
-        await _drain(receive, int(length), largest)
+        await _drain(receive, int(length))
         raise _too_large(largest)
     try:
         async with asyncio.timeout(seconds):
@@ -38,7 +38,7 @@ async def _within(receive: Receive, largest: int) -> bytes:
         part, more = await _part(receive)
         size += len(part)
         if size > largest:
-            await _drain(receive, size, largest)
+            await _drain(receive, size)
             raise _too_large(largest)
         if not more and not parts:
             return part
@@ -54,14 +54,14 @@ async def _part(receive: Receive) -> tuple[bytes, bool]:
     return message.get("body", b""), message.get("more_body", False)
 
 
-async def _drain(receive: Receive, expected: int, largest: int) -> None:
+async def _drain(receive: Receive, expected: int) -> None:
     """Throw away what still comes: a client that is still sending reads no answer."""
-    if expected > _MOST_DRAINED * largest:
+    if expected > _MOST_DRAINED:
         return
     size, more = 0, True
     try:
         async with asyncio.timeout(_SECONDS_TO_DRAIN):
-            while more and size <= _MOST_DRAINED * largest:
+            while more and size <= _MOST_DRAINED:
                 part, more = await _part(receive)
                 size += len(part)
     except TimeoutError:

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 LARGEST_HEADERS = 32 * 1024
+SECONDS_TO_HEAR = 1.0
 
 
 class GuardedConnection(HttpToolsProtocol):
@@ -24,6 +25,7 @@ class GuardedConnection(HttpToolsProtocol):
         self._in_headers = True
         self._header_bytes = 0
         self._clock: asyncio.TimerHandle | None = None
+        self._refused = False
         self._refusal = (400, "The request is not sound HTTP/1.1. Nothing of it was taken.")
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -38,14 +40,14 @@ class GuardedConnection(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Count what comes before the end of the headers."""
-        if self.transport.is_closing():
+        if self._refused or self.transport.is_closing():
             return
         if self._in_headers:
             self._header_bytes += len(data)
             if self._clock is None:
                 self._start_clock()
         super().data_received(data)
-        if self._in_headers and self._header_bytes > LARGEST_HEADERS and not self.transport.is_closing():
+        if self._in_headers and self._header_bytes > LARGEST_HEADERS and not self._refused:
             self._refuse(431, "The headers are too large.")
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -92,6 +94,9 @@ class GuardedConnection(HttpToolsProtocol):
             self.transport.close()
 
     def _refuse(self, status: int, why: str) -> None:
+        """Say why, and hang up a moment later: a connection closed on what still comes takes the answer with it."""
+        self._refused = True
+        self._stop_clock()
         body = json.dumps({"error": why}).encode()
         self.transport.write(
             STATUS_LINE[status] + b"content-type: application/json\r\nconnection: close\r\n"

@@ -15,7 +15,14 @@ from typing import Any
 from trainbox.serving.refusals import Refused
 
 PICTURES = (
-    "image/jpeg", "image/png", "application/x-image", "image/jpg", "image/webp", "image/gif", "image/bmp", "image/tiff",
+    "image/jpeg",
+    "image/png",
+    "application/x-image",
+    "image/jpg",
+    "image/webp",
+    "image/gif",
+    "image/bmp",
+    "image/tiff",
     "application/octet-stream",
 )
 """Whatever it is called: what kind of picture it is, its first bytes tell."""

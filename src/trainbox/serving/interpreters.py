@@ -155,8 +155,14 @@ class Interpreters:
         try:
             return [answer for part in [await question.answers for question in questions] for answer in part]
         finally:
-            for question in questions:
-                question.answers.cancel()
+            self._forget([question for question in questions if not question.answers.done()])
+
+    def _forget(self, questions: Sequence[Question]) -> None:
+        """Take back what nobody waits for any more; what a process has begun with it finishes for nobody."""
+        for question in questions:
+            question.answers.cancel()
+        if questions:
+            self._queue = deque(question for question in self._queue if not question.answers.done())
 
     async def close(self) -> None:
         """End all processes; what still waits fails."""
@@ -183,8 +189,12 @@ class Interpreters:
             if question.answers.done():
                 continue
             self._held[process].append(question)
-            head = {"kind": "ask", "model": question.model, "threshold": question.threshold,
-                    "wording": question.wording}
+            head = {
+                "kind": "ask",
+                "model": question.model,
+                "threshold": question.threshold,
+                "wording": question.wording,
+            }
             process.send(head, question.pictures)
             if len(self._held[process]) == 1:
                 self._watch(process)
@@ -207,9 +217,7 @@ class Interpreters:
         self.observed.worked(head["seconds"])
         if not question.answers.done():
             errors = head["errors"]
-            question.answers.set_result(
-                [Answered(body, errors.get(str(place))) for place, body in enumerate(bodies)]
-            )
+            question.answers.set_result([Answered(body, errors.get(str(place))) for place, body in enumerate(bodies)])
 
     def _too_slow(self, process: Process) -> None:
         question = self._held[process][0]

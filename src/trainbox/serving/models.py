@@ -53,9 +53,9 @@ class Model:
 
 
 def open_model(name: str, path: Path, file: str) -> Model:
-    """Open the bundle at ``path`` to serve ``file`` of it; raise ModelFileError where it is damaged or has no such file.
+    """Open the bundle at ``path`` to serve ``file`` of it; raise ModelFileError where it cannot be served.
 
-    Files beside the bundle's own are passed over; where there is no bundle but one model.tar.gz, that is unpacked aside.
+    Files beside the bundle's own are passed over. A folder that holds no bundle but one model.tar.gz will do.
     """
     if path.is_dir() and not (path / "manifest.json").exists():
         path = _inside(path)

@@ -15,7 +15,7 @@ from trainbox.serving import log
 from trainbox.serving.interpreters import Interpreters
 from trainbox.serving.models import ONLY, open_model
 from trainbox.serving.processes import Lost
-from trainbox.serving.settings import Settings
+from trainbox.serving.settings import EVERYWHERE, Settings
 
 if TYPE_CHECKING:
     from uvicorn import Server
@@ -101,8 +101,14 @@ def _server(settings: Settings, pool: Interpreters) -> tuple["State", "Server"]:
     state = State(settings, metrics, pool)
     named: dict[str, Any] = {"lifespan": "off", "ws": "none", "log_config": None, "access_log": False}
     config = uvicorn.Config(
-        build(state), http=Connection, loop="asyncio", server_header=False, proxy_headers=False,
-        timeout_keep_alive=KEEP_ALIVE, timeout_graceful_shutdown=int(settings.drain_timeout), log_level="critical",
+        build(state),
+        http=Connection,
+        loop="asyncio",
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=KEEP_ALIVE,
+        timeout_graceful_shutdown=int(settings.drain_timeout),
+        log_level="critical",
         **named,
     )
     return state, Server(config)
@@ -163,7 +169,7 @@ def _listening(host: str, port: int) -> socket.socket:
 
 def _address(listener: socket.socket, host: str) -> str:
     port = listener.getsockname()[1]
-    shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104
+    shown = {EVERYWHERE: "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
     return f"http://{shown}:{port}"
 
 

@@ -9,6 +9,8 @@ from trainbox.errors import UsageError
 from trainbox.serving.cores import cores
 
 MEGABYTE = 1 << 20
+EVERYWHERE = "0.0.0.0"  # noqa: S104
+"""A container is reached from outside."""
 FROM_SAGEMAKER = ("SAGEMAKER_BIND_TO_PORT", "SAGEMAKER_BATCH", "SAGEMAKER_REGION", "SAGEMAKER_MULTI_MODEL")
 """Set where Amazon SageMaker, or its client's local mode, started the container."""
 
@@ -45,7 +47,7 @@ class Settings:
         workers = read.number("MODEL_SERVER_WORKERS", cores(), 1, 256)
         megabytes = read.number("SAGEMAKER_MAX_PAYLOAD_IN_MB", 6 if hosted else 32, 0, 1024)
         return cls(
-            host="0.0.0.0",  # noqa: S104: a container is reached from outside
+            host=EVERYWHERE,
             port=int(read.number("SAGEMAKER_BIND_TO_PORT", 8080, 1, 65535)),
             workers=int(workers),
             timeout=read.number("MODEL_SERVER_TIMEOUT", 60, 0.1, 3600),

@@ -50,6 +50,15 @@ class Watching:
 
 
 _REASONS = {
-    400: "bad request", 404: "not found", 405: "bad method", 406: "not acceptable", 408: "too slow", 413: "too large",
-    415: "bad type", CLIENT_GONE: "client gone", 500: "failed", 503: "busy", 504: "no answer in time",
+    400: "bad request",
+    404: "not found",
+    405: "bad method",
+    406: "not acceptable",
+    408: "too slow",
+    413: "too large",
+    415: "bad type",
+    CLIENT_GONE: "client gone",
+    500: "failed",
+    503: "busy",
+    504: "no answer in time",
 }

@@ -40,8 +40,9 @@ WORDINGS = {
         _thing(
             image_size=_many(_thing(width=_PIXELS, height=_PIXELS, depth=_PIXELS)),
             annotations=_many(
-                _thing(class_id={"type": "integer"}, score=_SCORE, left=_PIXELS, top=_PIXELS, width=_PIXELS,
-                       height=_PIXELS)
+                _thing(
+                    class_id={"type": "integer"}, score=_SCORE, left=_PIXELS, top=_PIXELS, width=_PIXELS, height=_PIXELS
+                )
             ),
         ),
         {
@@ -58,7 +59,8 @@ WORDINGS = {
             height=_PIXELS,
             detections=_many(
                 _thing(
-                    label={"type": "string"}, score=_SCORE,
+                    label={"type": "string"},
+                    score=_SCORE,
                     box=_thing(left=_PIXELS, top=_PIXELS, right=_PIXELS, bottom=_PIXELS),
                 )
             ),

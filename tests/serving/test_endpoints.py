@@ -1,0 +1,61 @@
+"""A multi-model endpoint, as Amazon SageMaker drives it."""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from serving.conftest import picture
+from serving.server import Reply, Server, serving
+
+
+@pytest.fixture(scope="module")
+def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    base = tmp_path_factory.mktemp("endpoint") / "ml"
+    with serving(base, None, SAGEMAKER_MULTI_MODEL="true", MODEL_SERVER_WORKERS="2") as server:
+        yield server
+
+
+def load(endpoint: Server, name: str, folder: Path) -> Reply:
+    return endpoint.post(json.dumps({"model_name": name, "url": str(folder)}).encode(), "application/json", "/models")
+
+
+def test_models_come_answer_and_go(endpoint: Server, model: Callable[[str], Path], tmp_path: Path) -> None:
+    names = {"a pilot": model("drive"), "0f3c-detector": model("detect")}
+    assert endpoint.get("/ping").status == 200, "ready before there is a model"
+    assert endpoint.get("/models").json == {"models": []}
+    for name, folder in names.items():
+        assert load(endpoint, name, folder).json == {"modelName": name, "modelUrl": str(folder)}
+        assert load(endpoint, name, folder).status == 409
+    assert {one["modelName"] for one in endpoint.get("/models").json["models"]} == set(names)
+    assert endpoint.get("/models/a%20pilot").json["modelUrl"] == str(model("drive"))
+    pilot = endpoint.post(picture(), path="/models/a%20pilot/invoke", X_Amzn_SageMaker_Target_Model="a pilot")
+    assert set(pilot.json) == {"angle", "throttle"}
+    assert set(endpoint.post(picture(), path="/models/0f3c-detector/invoke").json) == {"prediction"}
+    assert endpoint.get("/models/a%20pilot", method="DELETE").status == 200
+    assert endpoint.get("/models/a%20pilot").status == 404
+    assert endpoint.post(picture(), path="/models/a%20pilot/invoke").status == 404
+    assert endpoint.get("/models/a%20pilot", method="DELETE").status == 404
+    assert load(endpoint, "a pilot", names["a pilot"]).status == 200
+    for name in ("a%20pilot", "0f3c-detector"):
+        assert endpoint.get(f"/models/{name}", method="DELETE").status == 200
+
+
+def test_the_list_comes_in_pages(endpoint: Server) -> None:
+    assert endpoint.get("/models?next_page_token=5").json == {"models": []}
+    assert endpoint.get("/models?next_page_token=x").status == 400
+
+
+def test_wrong_orders_are_refused(endpoint: Server, tmp_path: Path) -> None:
+    assert load(endpoint, "nothing", tmp_path).status == 400
+    assert load(endpoint, "", tmp_path).status == 400
+    assert load(endpoint, "x" * 300, tmp_path).status == 400
+    for body in (b"", b"{", b"[]", b'{"model_name": 3, "url": "/"}', b"[" * 50_000):
+        assert endpoint.post(body, "application/json", "/models").status == 400
+    assert endpoint.get("/models").json == {"models": []}
+
+
+def test_there_is_no_model_without_a_name(endpoint: Server) -> None:
+    reply = endpoint.post(picture())
+    assert reply.status == 503
