@@ -59,13 +59,13 @@ def trained(tmp_path_factory: pytest.TempPathFactory, demo_data: Callable[[str],
 
 @pytest.fixture(scope="session")
 def train_image() -> str:
-    """Return the image that trains and serves, built from a clean clone; skip, saying why, where no engine can be had."""
+    """Return the image that trains and serves, built from a clean clone; skip where no engine can be had."""
     return _image("train")
 
 
 @pytest.fixture(scope="session")
 def serve_image() -> str:
-    """Return the image that serves, built from a clean clone; skip, saying why, where no engine can be had."""
+    """Return the image that only serves, built from a clean clone; skip where no engine can be had."""
     return _image("serve")
 
 

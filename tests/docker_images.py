@@ -6,9 +6,9 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
+from trainbox.errors import UsageError
 from trainbox.platforms import containers, image
 from trainbox.platforms.containers import DockerFailed
-from trainbox.errors import UsageError
 
 ROOT = Path(__file__).parents[1]
 REPOSITORY = "trainbox-test"
