@@ -33,7 +33,8 @@ FROM tools AS code
 COPY pyproject.toml README.md LICENSE /source/
 COPY src /source/src
 RUN /tools/bin/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir /wheels /source \
- && /tools/bin/pip --python /opt/trainbox/bin/python install --quiet --no-deps --no-index --root /staged /wheels/*.whl
+ && /tools/bin/pip --python /opt/trainbox/bin/python install --quiet --no-warn-script-location \
+      --no-deps --no-index --root /staged /wheels/*.whl
 
 
 # What all images have in common. Nothing is shipped below /opt/ml: it belongs to SageMaker, and to what is mounted there.

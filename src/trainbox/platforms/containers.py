@@ -41,7 +41,8 @@ def about() -> About:
     """Ask the engine what it is; raise UsageError where there is none."""
     answer = call("info", "--format", "{{json .SecurityOptions}}\n{{json .Runtimes}}")
     try:
-        security, runtimes = (json.loads(line) for line in answer.stdout.splitlines())
+        # Without an engine the command prints nulls, and fails.
+        security, runtimes = (json.loads(line) for line in answer.stdout.splitlines() if answer.returncode == 0)
     except ValueError:
         said = last_line(answer.stderr) or last_line(answer.stdout) or "nothing"
         raise UsageError(f"Docker does not answer: {said} Start Docker, or see whether you may use it.") from None
