@@ -85,7 +85,7 @@ def test(
     ] = None,
     parameters: Annotated[
         list[str] | None,
-        typer.Option("-p", "--parameter", metavar="NAME=VALUE", help="A hyperparameter, with --data; repeatable."),
+        typer.Option("-p", "--parameter", metavar="NAME=VALUE", help="A hyperparameter of that training; repeatable."),
     ] = None,
     model: Annotated[
         Path | None, typer.Option(metavar="DIR", help="The model to serve; what was trained where not given.")
