@@ -20,6 +20,7 @@ ARG PIP_TRUSTED_HOST
 ARG PIP_DEFAULT_TIMEOUT=60
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
 # Debian keeps what makes environments in a package of its own; binutils strips libraries.
+# hadolint ignore=DL3008,DL3009,SC2046
 RUN apt-get update -qq \
  && apt-get install -y -qq --no-install-recommends binutils $(python3 -c "import ensurepip" 2>/dev/null || echo python3-venv)
 # pip has an environment of its own: the one that is shipped needs none.
@@ -42,7 +43,8 @@ FROM ${BASE_IMAGE} AS runtime
 LABEL org.opencontainers.image.title="Trainbox" \
       org.opencontainers.image.description="Trains small vision models, and serves what it trained" \
       org.opencontainers.image.licenses="Apache-2.0" \
-      com.amazonaws.sagemaker.capabilities.accept-bind-to-port="true"
+      com.amazonaws.sagemaker.capabilities.accept-bind-to-port="true" \
+      com.amazonaws.sagemaker.capabilities.multi-models="true"
 # Whoever runs it has no home to write to; /tmp is all that needs to be writable.
 ENV PATH=/opt/trainbox/bin:${PATH} \
     LANG=C.UTF-8 \

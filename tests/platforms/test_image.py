@@ -114,6 +114,7 @@ def test_an_image_is_labelled_and_tells_nothing_of_how_it_was_built(
     assert (about["Os"], about["Architecture"]) == ("linux", "amd64")
     assert about["Config"]["Entrypoint"] == ["trainbox-container"]
     assert labels["com.amazonaws.sagemaker.capabilities.accept-bind-to-port"] == "true"
+    assert labels["com.amazonaws.sagemaker.capabilities.multi-models"] == "true"
     assert re.fullmatch("[0-9a-f]{40}", labels["org.opencontainers.image.revision"])
     assert labels["org.opencontainers.image.version"] and labels["org.opencontainers.image.licenses"] == "Apache-2.0"
     assert "PIP_INDEX" not in call("history", "--no-trunc", tag)
