@@ -41,9 +41,12 @@ lint: setup ## Check style and types.
 check: lint test ## What a commit must pass.
 
 lock: ## Resolve the requirements anew (needs uv).
-	for name in desk:'' train:'--extra train' dev:'--extra train --extra onnx --group dev'; do \
+	for name in desk:'' serve:'--extra serve' train:'--extra train --extra serve' \
+	  train-gpu:'--extra train --extra serve --extra gpu' \
+	  dev:'--extra train --extra serve --extra onnx --group dev' build:'--group build'; do \
 	  uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --upgrade \
-	    --python-version 3.11 $${name#*:} pyproject.toml -o requirements/$${name%%:*}.txt || exit 1; done
+	    --python-version 3.11 $${name#*:} $$([ $${name%%:*} = build ] || echo pyproject.toml) \
+	    -o requirements/$${name%%:*}.txt || exit 1; done
 
 clean: ## Remove what the targets above made.
 	rm -rf $(VENV) $(DEMO) build dist .pytest_cache .mypy_cache .ruff_cache

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from docker_images import NoEngine, built
 from opt_ml import Trained, TrainingFolder, quick, tree_digest
 from trainbox.tasks import available, get
 
@@ -54,6 +55,25 @@ def trained(tmp_path_factory: pytest.TempPathFactory, demo_data: Callable[[str],
         return finished[task]
 
     return train
+
+
+@pytest.fixture(scope="session")
+def train_image() -> str:
+    """Return the image that trains and serves, built from a clean clone; skip where no engine can be had."""
+    return _image("train")
+
+
+@pytest.fixture(scope="session")
+def serve_image() -> str:
+    """Return the image that only serves, built from a clean clone; skip where no engine can be had."""
+    return _image("serve")
+
+
+def _image(target: str) -> str:
+    try:
+        return built(target).tag
+    except NoEngine as reason:
+        pytest.skip(f"no Docker engine: {reason}")
 
 
 @pytest.fixture(params=available())

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cars.environments import Environment, Unavailable, environment
 from cars.frames import Drive, drive_data
 from cars.networks import trained
+from environments import Environment, Unavailable, environment
 
 CARS = {
     # What the original's pilots drove on: donkeycar with Keras 2.0.8, here on the newest TensorFlow that carries it.

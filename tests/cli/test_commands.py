@@ -11,14 +11,15 @@ import pytest
 from trainbox import cli
 
 DOCUMENTATION = Path(__file__).parents[2] / "docs/cli.md"
+WITHIN = ["image build", "image test"]
 
 
 def help_of(command: str, capsys: pytest.CaptureFixture[str]) -> str:
-    assert cli.run([command, "--help"]) == 0
+    assert cli.run([*command.split(), "--help"]) == 0
     return capsys.readouterr().out
 
 
-@pytest.mark.parametrize("command", cli.COMMANDS)
+@pytest.mark.parametrize("command", [*cli.COMMANDS, *WITHIN])
 def test_every_command_has_help_with_an_example(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     said = help_of(command, capsys)
     assert f"Example: trainbox {command} " in said
@@ -30,7 +31,19 @@ def test_the_list_of_commands_says_what_the_commands_say(command: str) -> None:
     assert function.__doc__.strip().splitlines()[0] == cli.COMMANDS[command]
 
 
-@pytest.mark.parametrize("command", cli.COMMANDS)
+def test_no_command_within_a_command_is_forgotten() -> None:
+    groups = {
+        name: module for name in cli.COMMANDS if hasattr(module := import_module(f"trainbox.cli.{name}"), "group")
+    }
+    found = [
+        f"{name} {command.name or command.callback.__name__}"
+        for name, module in groups.items()
+        for command in module.group.registered_commands
+    ]
+    assert found == WITHIN
+
+
+@pytest.mark.parametrize("command", [*cli.COMMANDS, *WITHIN])
 def test_every_command_and_option_is_documented(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     page = DOCUMENTATION.read_text()
     assert f"## trainbox {command}\n" in page
@@ -61,6 +74,9 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         (["train", "drive", "x", "--epochs", "3"], "--epochs"),
         (["evaluate", "nowhere", "x"], "Bundle nowhere does not exist"),
         (["check", "nowhere"], "nowhere"),
+        (["image", "fly"], "No such command 'fly'"),
+        (["image", "build", "--target", "fly"], "Unknown target 'fly'. Available: serve, base, train, train-gpu."),
+        (["image", "build", "--source", "."], "is no checkout of Trainbox"),
         (["demo", "fly", "x"], "Unknown task 'fly'. Available: "),
     ],
 )

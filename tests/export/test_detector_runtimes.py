@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cars.environments import Environment, Unavailable, environment
+from environments import Environment, Unavailable, environment
 from export import detector
 from trainbox.export import runtimes
 from trainbox.export.bundle import Bundle, write_bundle

@@ -16,6 +16,7 @@ COMMANDS: Mapping[str, str] = {
     "predict": "Ask a finished model about pictures.",
     "serve": "Serve a finished model, with a page to try it at.",
     "export": "Write another format of a finished model, without retraining.",
+    "image": "Build the container image, and check any image against the contract.",
 }
 """Name and summary of each command: so ``--help`` loads none of them. A test compares them with the commands' own."""
 
@@ -67,10 +68,19 @@ def application(chosen: str | None) -> typer.Typer:
     app.callback()(_options)
     for name, summary in COMMANDS.items():
         if name == chosen:
-            app.command(name)(getattr(import_module(f"trainbox.cli.{name}"), name))
+            _add(app, name)
         else:
             app.command(name, help=summary)(_not_loaded)
     return app
+
+
+def _add(app: typer.Typer, name: str) -> None:
+    """Add a command; a module of several commands has them in a ``group``."""
+    module = import_module(f"trainbox.cli.{name}")
+    if hasattr(module, "group"):
+        app.add_typer(module.group, name=name)
+    else:
+        app.command(name)(getattr(module, name))
 
 
 def _options(

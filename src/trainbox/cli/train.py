@@ -12,10 +12,11 @@ from trainbox import tasks
 from trainbox.container.contract import channels as contract_channels
 from trainbox.container.contract import hyperparameters
 from trainbox.errors import ChannelError, UsageError
-from trainbox.platforms import local
+from trainbox.platforms import docker, local
+from trainbox.platforms.folder import MANIFEST
 from trainbox.platforms.job import JobFailed, TrainingJob
 
-PLATFORMS = ("local",)
+PLATFORMS = {"local": local.run, "docker": docker.run}
 
 
 def train(
@@ -29,7 +30,12 @@ def train(
     parameters: Annotated[
         list[str] | None, typer.Option("-p", "--parameter", metavar="NAME=VALUE", help="A hyperparameter; repeatable.")
     ] = None,
-    on: Annotated[str, typer.Option(help="Where to train: local, a process on this machine.")] = "local",
+    on: Annotated[
+        str, typer.Option(help="Where to train: local, a process on this machine; docker, the image on this machine.")
+    ] = "local",
+    image: Annotated[
+        str | None, typer.Option(metavar="IMAGE", help="The image to train in, with --on docker; ours where not given.")
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Where the model goes; the job's name where not given.")
     ] = None,
@@ -53,11 +59,14 @@ def train(
     out = out or Path(job.name)
     if on not in PLATFORMS:
         raise UsageError(f"Unknown platform '{on}'. Available: {', '.join(PLATFORMS)}.")
+    if image and on != "docker":
+        raise UsageError(f"--image is for --on docker. Received: --on {on}.")
     if dry_run:
         print(json.dumps(_description(job, on, out), indent=2))
         return
+    chosen = {"image": image} if image else {}
     try:
-        local.run(job, out, overwrite=overwrite, checkpoints=checkpoints, logs=logs, say=_say)
+        PLATFORMS[on](job, out, overwrite=overwrite, checkpoints=checkpoints, logs=logs, say=_say, **chosen)
     except JobFailed as problem:
         if not problem.said:
             raise
@@ -67,7 +76,7 @@ def train(
 
 def _job(task: str, data: Sequence[str], parameters: Sequence[str], name: str) -> TrainingJob:
     """Build the job, refusing here what the container would refuse later: nothing is started in vain."""
-    values = hyperparameters.decode(_named_values(parameters))
+    values = hyperparameters.decode(named_values(parameters))
     tasks.get(task).config.parse({**values, "task": task})
     return TrainingJob(task, named_channels(data), {k: v for k, v in values.items() if k != "task"}, name)
 
@@ -107,7 +116,8 @@ def _free_name(taken: dict[str, Path]) -> str:
     return next(name for name in names if name not in taken)
 
 
-def _named_values(parameters: Sequence[str]) -> dict[str, str]:
+def named_values(parameters: Sequence[str]) -> dict[str, str]:
+    """Return the values of NAME=VALUE arguments, still text; raise UsageError."""
     values: dict[str, str] = {}
     for parameter in parameters:
         name, separator, value = parameter.partition("=")
@@ -136,7 +146,7 @@ def _say(line: str) -> None:
 
 
 def _print_result(job: TrainingJob, out: Path, as_json: bool) -> None:
-    manifest = json.loads((out / local.MANIFEST).read_text(encoding="utf-8"))
+    manifest = json.loads((out / MANIFEST).read_text(encoding="utf-8"))
     if as_json:
         kept = ("task", "metrics", "models", "history", "problems")
         print(json.dumps({"bundle": str(out), "job": job.name, **{key: manifest.get(key) for key in kept}}, indent=2))
