@@ -85,7 +85,7 @@ class Traffic:
 
     def judge(self, status: int, body: bytes, expected: Any) -> None:
         if status == 503:
-            self.count["503"] += 1  # every interpreter was just killed
+            self.count["503"] += 1
             time.sleep(0.1)
         elif status != 200 or json.loads(body) != expected:
             self.wrong.append(f"answered {status} {body[:200]!r} instead of {expected}")
@@ -159,7 +159,7 @@ def test_nothing_is_wrong_or_lost_whatever_happens(model: Callable[[str], Path],
         for thread in traffic.threads:
             thread.join(30)
     print(f"{dict(traffic.count)}, ping at most {max(traffic.pings):.2f} s, MB {[round(size) for size in sizes]}")
-    assert traffic.wrong == []
+    assert traffic.wrong == [], Counter(one[:60] for one in traffic.wrong)
     assert killed
     assert respawned == killed
     assert all(traffic.count[kind] for kind in ("good", "bad", "slow", "rude"))
