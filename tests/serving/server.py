@@ -167,3 +167,13 @@ def wait_until(true: Any, seconds: float = 10) -> bool:
             return True
         time.sleep(0.02)
     return False
+
+
+def megabytes(pids: list[int]) -> float:
+    """Return the resident memory of processes, shared pages counted each time."""
+    total = 0.0
+    for pid in pids:
+        with contextlib.suppress(OSError, StopIteration):
+            lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+            total += next(int(line.split()[1]) for line in lines if line.startswith("VmRSS:")) / 1024
+    return total

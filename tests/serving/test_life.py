@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from serving.conftest import picture
-from serving.server import Reply, Server, serving, wait_until
+from serving.server import Reply, Server, megabytes, serving, wait_until
 
 GOOD = picture()
 HEAVY = picture(3000, 2000)
@@ -168,6 +168,13 @@ def test_killed_it_leaves_no_interpreters(model: MODELS, tmp_path: Path) -> None
         server.process.kill()
         server.process.wait()
         assert wait_until(lambda: not [pid for pid in workers if Path(f"/proc/{pid}").exists()], 10)
+
+
+def test_two_interpreters_need_little_memory(model: MODELS, tmp_path: Path) -> None:
+    with serving(tmp_path / "ml", model("detect"), MODEL_SERVER_WORKERS="2") as server:
+        for _ in range(20):
+            assert server.post(GOOD).status == 200
+        assert megabytes([server.process.pid, *server.workers()]) < 200
 
 
 def copied(model: Path, folder: Path) -> Path:

@@ -33,16 +33,18 @@ def test_an_address_says_what_the_folder_says(
     both: tuple[str, str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     task, folder, address = both
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
     for number in range(3):
-        (tmp_path / f"{number}.jpg").write_bytes(picture(300, 200, seed=number))
-    (tmp_path / "notes.png").write_bytes(b"not a picture")
+        (pictures / f"{number}.jpg").write_bytes(picture(300, 200, seed=number))
+    (pictures / "notes.png").write_bytes(b"not a picture")
     more = ["--threshold", "0.05"] if get(task).service().takes_threshold else []
     said = []
     for source in (folder, address, f"{address}/invocations"):
         draw = ["--draw", str(tmp_path / f"drawn-{len(said)}")]
-        assert cli.run(["predict", source, str(tmp_path), *more]) == 1, "one of them is no picture"
+        assert cli.run(["predict", source, str(pictures), *more]) == 1, "one of them is no picture"
         words = capsys.readouterr()
-        assert cli.run(["predict", source, str(tmp_path / "0.jpg"), *more, *draw, "--json"]) == 0
+        assert cli.run(["predict", source, str(pictures / "0.jpg"), *more, *draw, "--json"]) == 0
         answer = json.loads(capsys.readouterr().out)
         said.append((words.out, words.err, {**answer, "drawn": Path(answer["drawn"]).read_bytes()}))
     assert said[0] == said[1] == said[2]

@@ -46,7 +46,7 @@ def _contract(state: State) -> list[BaseRoute]:
 
     async def invocations(request: Request) -> Response:
         model = state.model
-        if model is None or not state.pool.alive:
+        if model is None:  # where only the interpreters are gone, others are on their way: that is waited for
             raise Refused(503, "The model is not loaded yet. Ask again in a moment.", {"Retry-After": "1"})
         return await invoke(request, model, state.pool, state.settings)
 

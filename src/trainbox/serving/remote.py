@@ -38,10 +38,14 @@ class RemotePredictor:
             raise UsageError(f"An address is http://HOST:PORT. Received: '{address}'.") from error
         self._address, self._path = address, parts.path.rstrip("/").removesuffix("/invocations")
         self._query = "" if threshold is None else f"?threshold={threshold}"
-        self._card = self._asked("GET", "/card", None, {})
-        self._service = tasks.get(str(self._card.get("task"))).service()
-        if threshold is not None and not self._service.takes_threshold:
-            raise UsageError("This model's answers have no scores. Leave out --threshold.")
+        try:
+            self._card = self._asked("GET", "/card", None, {})
+            self._service = tasks.get(str(self._card.get("task"))).service()
+            if threshold is not None and not self._service.takes_threshold:
+                raise UsageError("This model's answers have no scores. Leave out --threshold.")
+        except BaseException:
+            self._connection.close()
+            raise
         wording = self._service.page_wording
         self._accept = f"application/json;{wording}=1" if wording else "application/json"
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import gc
 import resource
 import signal
 import socket
@@ -16,6 +15,7 @@ from trainbox.serving.interpreters import Interpreters
 from trainbox.serving.models import ONLY, open_model
 from trainbox.serving.processes import Lost
 from trainbox.serving.settings import EVERYWHERE, Settings
+from trainbox.serving.settling import settle
 
 if TYPE_CHECKING:
     from uvicorn import Server
@@ -58,7 +58,7 @@ async def _serve(
         try:
             await _until(stop, pool, _load(state, folder))
             if not stop.is_set():
-                gc.freeze()  # What stands now stays: looking through it again and again costs a request its share.
+                settle()
                 started(_address(listener, settings.host))
                 await _until(stop, pool, stop.wait())
         finally:
@@ -150,6 +150,8 @@ async def _drain(state: "State", server: "Server", serving: "asyncio.Task[None]"
     await asyncio.sleep(SECONDS_UNREADY)
     server.should_exit = True
     await asyncio.gather(serving, return_exceptions=True)
+    for model in state.models.values():
+        model.bundle.close()
 
 
 def _listening(host: str, port: int) -> socket.socket:

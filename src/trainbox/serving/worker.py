@@ -3,7 +3,6 @@
 It ends when the talking process does, however that went: the socket then ends. It loads no more than answering needs.
 """
 
-import gc
 import json
 import os
 import signal
@@ -19,6 +18,7 @@ from trainbox.data.files import UnreadableFile
 from trainbox.errors import TrainboxError
 from trainbox.export.bundle import Bundle
 from trainbox.serving import wire
+from trainbox.serving.settling import settle
 
 Answer = tuple[Mapping[str, Any], Sequence[bytes]]
 
@@ -54,12 +54,14 @@ def _load(models: dict[str, tasks.Served], head: Mapping[str, Any], _: Sequence[
     except Exception as error:  # the interpreter raises what it likes
         return {"error": f"The model does not run: {type(error).__name__}: {error}"}, ()
     models[head["model"]] = served
-    gc.freeze()
+    del bundle
+    settle()
     return {"in_order": served.in_order}, ()
 
 
 def _unload(models: dict[str, tasks.Served], head: Mapping[str, Any], _: Sequence[bytes]) -> Answer:
     models.pop(head["model"], None)
+    settle()
     return {}, ()
 
 
