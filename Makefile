@@ -30,7 +30,7 @@ demo: setup ## Write a synthetic tub, train a pilot on it, prove it, say the sco
 test: setup ## Run the tests: under 12 minutes on 2 cores.
 	$(BIN)/python -m pytest
 
-slow: setup ## Run the slow proofs: real donkeycar, real data, faults.
+slow: setup ## Run the slow proofs: real donkeycar, real data, Docker, faults.
 	$(BIN)/python -m pytest -m slow -rs
 
 lint: setup ## Check style and types.
