@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO ?= demo
 
-.PHONY: help setup demo test slow lint types check lock clean
+.PHONY: help setup demo test slow browser lint types check lock clean
 
 help: ## Say what can be made.
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -30,8 +30,13 @@ demo: setup ## Write a synthetic tub, train a pilot on it, prove it, say the sco
 test: setup ## Run the tests: under 12 minutes on 2 cores.
 	$(BIN)/python -m pytest
 
-slow: setup ## Run the slow proofs: real donkeycar, real data, Docker, faults.
+slow: setup browser ## Run the slow proofs: real donkeycar, real data, a real browser, Docker, faults.
 	$(BIN)/python -m pytest -m slow -rs
+
+browser: setup ## Get a Chromium for the page's tests, unless the machine has one.
+	@command -v chromium chromium-browser google-chrome >/dev/null || \
+	  $(BIN)/python -m playwright install --with-deps chromium-headless-shell || \
+	  echo "No Chromium to be had: the page's tests will be skipped."
 
 lint: setup ## Check style and types.
 	$(BIN)/python -m ruff check .
@@ -41,9 +46,8 @@ lint: setup ## Check style and types.
 check: lint test ## What a commit must pass.
 
 lock: ## Resolve the requirements anew (needs uv).
-	for name in desk:'' serve:'--extra serve' train:'--extra train --extra serve' \
-	  train-gpu:'--extra train --extra serve --extra gpu' \
-	  dev:'--extra train --extra serve --extra onnx --group dev' build:'--group build'; do \
+	for name in desk:'' serve:'--extra serve' train:'--extra train' train-gpu:'--extra train --extra gpu' \
+	  dev:'--extra train --extra onnx --group dev' build:'--group build'; do \
 	  uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --upgrade \
 	    --python-version 3.11 $${name#*:} $$([ $${name%%:*} = build ] || echo pyproject.toml) \
 	    -o requirements/$${name%%:*}.txt || exit 1; done

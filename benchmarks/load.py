@@ -61,14 +61,19 @@ class _Client:
 
 def request(path: str, body: bytes, content_type: str) -> bytes:
     """Return the bytes of a request."""
-    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {content_type}\r\nContent-Length: {len(body)}\r\n\r\n"
-    return head.encode() + body
+    lines = [
+        f"POST {path} HTTP/1.1",
+        "Host: localhost",
+        f"Content-Type: {content_type}",
+        f"Content-Length: {len(body)}",
+    ]
+    return "\r\n".join([*lines, "", ""]).encode() + body
 
 
 def load(
     address: tuple[str, int], requests: Sequence[bytes], concurrency: int, seconds: float, warm: float = 2
 ) -> Load:
-    """Ask ``requests`` in turn over ``concurrency`` connections; what falls into the first ``warm`` seconds is left out."""
+    """Ask ``requests`` in turn over ``concurrency`` connections; the first ``warm`` seconds are left out."""
     selector = selectors.DefaultSelector()
     place, failed, latencies = 0, 0, []
     for _ in range(concurrency):

@@ -216,10 +216,11 @@ def _print(asked: argparse.Namespace, bare: dict[str, float], ours: dict[str, Si
         share = f"{one.rate / bare[file]:.3f}" if file else ""
         # No server answers sooner than the cores compute what stands before: so long is what it must take.
         least = asked.concurrency / bare[file] if file else asked.concurrency / one.rate
+        low, high = 1000 * one.quantile(0.5), 1000 * one.quantile(0.99)
+        times = one.rate / peer.load.rate
         print(
-            f"| {side.name} | {one.rate:.1f} | {one.rate / peer.load.rate:.2f} | {share} | {1000 * one.quantile(0.5):.1f} "
-            f"| {1000 * one.quantile(0.99):.1f} | {one.quantile(0.99) / least:.2f} | {side.cold_start:.2f} "
-            f"| {side.megabytes:.0f} | {one.failed} |"
+            f"| {side.name} | {one.rate:.1f} | {times:.2f} | {share} | {low:.1f} | {high:.1f} "
+            f"| {one.quantile(0.99) / least:.2f} | {side.cold_start:.2f} | {side.megabytes:.0f} | {one.failed} |"
         )
     print(
         f"\nThe client itself used {ours[QUANTIZED].load.client_seconds / ours[QUANTIZED].load.seconds:.2f} of a core "

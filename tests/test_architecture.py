@@ -86,10 +86,36 @@ def test_shared_code_names_no_task() -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["trainbox.cli", "trainbox.tasks.drive", "trainbox.tasks.drive.config", "trainbox.container.contract"]
+    "module",
+    [
+        "trainbox.cli",
+        "trainbox.tasks.drive",
+        "trainbox.tasks.drive.config",
+        "trainbox.container.contract",
+        "trainbox.serving.worker",
+        "trainbox.tasks.detect.served",
+        "trainbox.tasks.drive.served",
+    ],
 )
 def test_loads_without_frameworks(module: str) -> None:
     code = f"import sys, {module}; print(sorted(set(sys.modules) & set({FRAMEWORKS!r})))"
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert answer.stdout.strip() == "[]"
+
+
+LIGHT = {
+    "what talks to clients": ("trainbox.serving.server, trainbox.serving.app", {"numpy", "PIL", "pydantic", "yaml"}),
+    "what answers": (
+        "trainbox.serving.worker, trainbox.tasks.detect.served, trainbox.tasks.drive.served",
+        {"starlette", "uvicorn", "pydantic", "yaml", "asyncio", "google", "importlib.metadata", "hashlib"},
+    ),
+}
+
+
+@pytest.mark.parametrize("which", LIGHT)
+def test_serving_loads_little(which: str) -> None:
+    modules, heavy = LIGHT[which]
+    code = f"import sys, {modules}; print(sorted(set(sys.modules) & {heavy!r}))"
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert answer.stdout.strip() == "[]"
 

@@ -118,7 +118,7 @@ def test_a_failure_of_an_earlier_run_does_not_stay(job: Any, capfd: pytest.Captu
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["serve"], "'serve' is not available in this version"),
+        (["serve", "now"], "Received: serve now."),
         (["train", "now"], "Received: train now."),
         (["fly"], "Received: fly."),
         ([], "Received: no argument, and no "),

@@ -44,7 +44,10 @@ class Server:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "trainbox.container", "serve"],
             env={**kept, "TRAINBOX_PAGE": "true", **settings},
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
         )
         self.out: list[str] = []
         self.err: list[str] = []
@@ -164,3 +167,13 @@ def wait_until(true: Any, seconds: float = 10) -> bool:
             return True
         time.sleep(0.02)
     return False
+
+
+def megabytes(pids: list[int]) -> float:
+    """Return the resident memory of processes, shared pages counted each time."""
+    total = 0.0
+    for pid in pids:
+        with contextlib.suppress(OSError, StopIteration):
+            lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+            total += next(int(line.split()[1]) for line in lines if line.startswith("VmRSS:")) / 1024
+    return total

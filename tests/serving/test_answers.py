@@ -84,13 +84,19 @@ def test_a_half_bad_batch_has_an_error_for_each_bad_one(answering: tuple[str, Se
     assert [list(answer) for answer in answers[1:4]] == [["error"]] * 3
     mixed = server.json([{"image": good}, {"image": good, "shape": 1}, 7, {}]).json
     assert [("error" in answer) for answer in mixed] == [False, True, True, True]
-    lines = server.post(json.dumps({"image": good}).encode() + b"\n{broken\n", "application/jsonlines").body.splitlines()
+    lines = server.post(
+        json.dumps({"image": good}).encode() + b"\n{broken\n", "application/jsonlines"
+    ).body.splitlines()
     assert [("error" in json.loads(line)) for line in lines] == [False, True]
 
 
 def test_names_of_a_request_are_sent_back(answering: tuple[str, Server]) -> None:
     _, server = answering
-    named = {"X-Amzn-SageMaker-Custom-Attributes": "trace=7", "X-Amzn-SageMaker-Inference-Id": "i-1", "X-Request-Id": "r"}
+    named = {
+        "X-Amzn-SageMaker-Custom-Attributes": "trace=7",
+        "X-Amzn-SageMaker-Inference-Id": "i-1",
+        "X-Request-Id": "r",
+    }
     reply = server.ask("POST", "/invocations", PICTURES[0], {"Content-Type": "image/jpeg", **named})
     assert {name.lower(): value for name, value in named.items()}.items() <= reply.headers.items()
 

@@ -34,7 +34,13 @@ BAD = {
     "no UTF-8": (b'{"image": "\xff\xfe"}', "application/json", {}, 400, "not JSON"),
     "nested": (b"[" * 65 + b"]" * 65, "application/json", {}, 400, "nested deeper than 64"),
     "nested past any stack": (b"[" * 200_000, "application/json", {}, 400, "nested deeper than 64"),
-    "nested within a picture": (b'{"image": ' + b'{"a": ' * 80 + b"1" + b"}" * 81, "application/json", {}, 400, "nested"),
+    "nested within a picture": (
+        b'{"image": ' + b'{"a": ' * 80 + b"1" + b"}" * 81,
+        "application/json",
+        {},
+        400,
+        "nested",
+    ),
     "empty lists by the thousand": (b"[" + b"[]," * 40_000 + b"[]]", "application/json", {}, 400, "parts"),
     "key twice": (f'{{"image": "{TEXT}", "image": ""}}'.encode(), "application/json", {}, 400, "twice"),
     "a number": (b"3", "application/json", {}, 400, "must be an object"),
@@ -165,7 +171,6 @@ def test_refusals_are_counted_and_logged(server: Server) -> None:
     before = server.metric('trainbox_refused_total{reason="bad type"}')
     assert server.post(GOOD, "text/plain", X_Request_Id="request-17").headers["x-request-id"] == "request-17"
     assert server.metric('trainbox_refused_total{reason="bad type"}') == before + 1
-
 
     def logged() -> bool:
         entries = [json.loads(line) for line in list(server.out)]

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from serving.conftest import picture
-from serving.server import Reply, Server, serving, wait_until
+from serving.server import Reply, Server, megabytes, serving, wait_until
 
 GOOD = picture()
 HEAVY = picture(3000, 2000)
@@ -38,7 +38,9 @@ def test_sagemaker_finds_what_it_asks_for(server: Server) -> None:
     reply = server.get("/ping")
     assert (reply.status, reply.body) == (200, b"")
     assert server.get("/execution-parameters").json == {
-        "MaxConcurrentTransforms": 8, "BatchStrategy": "MULTI_RECORD", "MaxPayloadInMB": 1,
+        "MaxConcurrentTransforms": 8,
+        "BatchStrategy": "MULTI_RECORD",
+        "MaxPayloadInMB": 1,
     }
     assert server.get("/livez").json == {"alive": True}
     assert server.get("/readyz").json == {"ready": True}
@@ -76,7 +78,9 @@ def test_it_is_not_ready_before_the_model_is(model: MODELS, tmp_path: Path) -> N
 
 
 def test_overload_is_refused_while_ping_answers(model: MODELS, tmp_path: Path) -> None:
-    with serving(tmp_path / "ml", model("drive"), MODEL_SERVER_WORKERS="1", TRAINBOX_QUEUE_LENGTH="4", **LARGE) as server:
+    with serving(
+        tmp_path / "ml", model("drive"), MODEL_SERVER_WORKERS="1", TRAINBOX_QUEUE_LENGTH="4", **LARGE
+    ) as server:
         thread, replies = in_background(lambda: server.post(batch(HEAVY, 40), "application/json"))
         assert wait_until(lambda: server.metric("trainbox_pictures_waiting") > 4)
         began = time.monotonic()
@@ -96,7 +100,9 @@ def test_what_nobody_waits_for_is_taken_back(model: MODELS, tmp_path: Path) -> N
         connection = server.connect()
         connection.sendall(
             b"POST /invocations HTTP/1.1\r\nHost: here\r\nContent-Type: application/json\r\nContent-Length: "
-            + str(len(content)).encode() + b"\r\n\r\n" + content
+            + str(len(content)).encode()
+            + b"\r\n\r\n"
+            + content
         )
         assert wait_until(lambda: server.metric("trainbox_pictures_waiting") > 50)
         connection.close()
@@ -130,9 +136,7 @@ def test_with_every_interpreter_gone_it_is_unready_for_a_moment(model: MODELS, t
 
 
 def test_an_interpreter_that_hangs_is_ended(model: MODELS, tmp_path: Path) -> None:
-    with serving(
-        tmp_path / "ml", model("drive"), MODEL_SERVER_WORKERS="1", MODEL_SERVER_TIMEOUT="1"
-    ) as server:
+    with serving(tmp_path / "ml", model("drive"), MODEL_SERVER_WORKERS="1", MODEL_SERVER_TIMEOUT="1") as server:
         os.kill(server.workers()[0], signal.SIGSTOP)
         began = time.monotonic()
         assert server.post(GOOD).status == 504
@@ -164,6 +168,13 @@ def test_killed_it_leaves_no_interpreters(model: MODELS, tmp_path: Path) -> None
         server.process.kill()
         server.process.wait()
         assert wait_until(lambda: not [pid for pid in workers if Path(f"/proc/{pid}").exists()], 10)
+
+
+def test_two_interpreters_need_little_memory(model: MODELS, tmp_path: Path) -> None:
+    with serving(tmp_path / "ml", model("detect"), MODEL_SERVER_WORKERS="2") as server:
+        for _ in range(20):
+            assert server.post(GOOD).status == 200
+        assert megabytes([server.process.pid, *server.workers()]) < 200
 
 
 def copied(model: Path, folder: Path) -> Path:
@@ -208,7 +219,11 @@ def test_a_file_that_litert_cannot_run_ends_it(model: MODELS, tmp_path: Path) ->
 
 
 def test_wrong_settings_are_refused_by_name(model: MODELS, tmp_path: Path) -> None:
-    for name, value in (("MODEL_SERVER_WORKERS", "many"), ("MODEL_SERVER_TIMEOUT", "nan"), ("SAGEMAKER_BATCH", "perhaps")):
+    for name, value in (
+        ("MODEL_SERVER_WORKERS", "many"),
+        ("MODEL_SERVER_TIMEOUT", "nan"),
+        ("SAGEMAKER_BATCH", "perhaps"),
+    ):
         status, line = refused(tmp_path / name, model("drive"), **{name: value})
         assert (status, name in line, value in line) == (2, True, True), line
     status, line = refused(tmp_path / "file", model("drive"), TRAINBOX_MODEL_FILE="model.keras")

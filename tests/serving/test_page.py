@@ -91,8 +91,8 @@ def visit(browser: Any, served: tuple[str, Server]) -> Iterator[Visit]:
     assert strangers == []
 
 
-def test_a_picture_is_answered_and_drawn_on(visit: Visit, served: tuple[str, Server], tmp_path: Path) -> None:
-    task, server = served
+def test_a_picture_is_answered_and_drawn_on(visit: Visit, served: tuple[str, Server]) -> None:
+    task, _ = served
     content = picture(320, 240)
     if get(task).service().takes_threshold:
         visit.page.evaluate("""() => { const t = document.getElementById('threshold'); t.value = 0.02;
@@ -101,12 +101,12 @@ def test_a_picture_is_answered_and_drawn_on(visit: Visit, served: tuple[str, Ser
     visit.wait_answer()
     said, drawn = visit.answer(), visit.pixels()
     assert said
-    assert len(drawn) == 320 * 240 * 4, "in the size of the picture"
+    assert len(drawn) == 960 * 720 * 4, "enlarged, since it is small"
     plain = visit.page.evaluate(
         """async (base64) => { const bytes = Uint8Array.from(atob(base64), (c) => c.charCodeAt(0));
-        const bitmap = await createImageBitmap(new Blob([bytes])); const c = new OffscreenCanvas(320, 240);
-        c.getContext('2d').drawImage(bitmap, 0, 0);
-        return Array.from(c.getContext('2d').getImageData(0, 0, 320, 240).data) }""",
+        const bitmap = await createImageBitmap(new Blob([bytes])); const c = new OffscreenCanvas(960, 720);
+        c.getContext('2d').scale(3, 3); c.getContext('2d').drawImage(bitmap, 0, 0);
+        return Array.from(c.getContext('2d').getImageData(0, 0, 960, 720).data) }""",
         base64.b64encode(content).decode(),
     )
     assert sum(one != other for one, other in zip(plain, drawn, strict=True)) > 500, "something is drawn on it"
@@ -137,7 +137,10 @@ def test_what_is_said_is_what_the_server_says(visit: Visit, served: tuple[str, S
 
 
 def test_pictures_may_be_dropped_and_pasted(visit: Visit) -> None:
-    for kind, target, field in (("drop", "document.getElementById('stage')", "dataTransfer"), ("paste", "document", "clipboardData")):
+    for kind, target, field in (
+        ("drop", "document.getElementById('stage')", "dataTransfer"),
+        ("paste", "document", "clipboardData"),
+    ):
         visit.page.evaluate(
             f"""(base64) => {{ const bytes = Uint8Array.from(atob(base64), (c) => c.charCodeAt(0));
             document.getElementById('status').textContent = '';

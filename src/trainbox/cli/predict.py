@@ -1,5 +1,6 @@
 """``trainbox predict``: ask a finished model about pictures."""
 
+import contextlib
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,7 +23,9 @@ JPEG_QUALITY = 92
 
 
 def predict(
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model folder, or its model.tar.gz.")],
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL|URL", help="A model folder, its model.tar.gz, or where one is served.")
+    ],
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Pictures, or folders of them.")],
     draw: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Write each picture here with the answer drawn on it.")
@@ -35,20 +38,16 @@ def predict(
 ) -> None:
     """Ask a finished model about pictures.
 
-    Each is answered by model.tflite, the file of the device. Pictures that cannot be read are said and passed over:
-    exit status 1.
+    Each is answered by model.tflite, the file of the device, or by the model that is served at http://HOST:PORT.
+    Pictures that cannot be read are said and passed over: exit status 1.
 
     \b
     Example: trainbox predict detector street.jpg --draw seen
     """
-    packages.require_training()
-    from trainbox.export.bundle import Bundle
-
     pictures = find_pictures(files)
     drawings = name_drawings(pictures, draw, overwrite) if draw else {}
     unreadable = 0
-    with Bundle.open(model) as bundle:
-        predictor = tasks.get(str(bundle.manifest["task"])).predictor(bundle, threshold)
+    with _opened(model, threshold) as predictor:
         for path, answer in _answers(predictor, pictures, drawings):
             if answer is None:
                 unreadable += 1
@@ -56,6 +55,22 @@ def predict(
                 print(json.dumps({"file": str(path), **answer}) if as_json else f"{path}: {predictor.say(answer)}")
     if unreadable:
         raise typer.Exit(1)
+
+
+@contextlib.contextmanager
+def _opened(model: str, threshold: float | None) -> Iterator[tasks.Predictor]:
+    """Hold a model of this machine, or one that is served, to be asked."""
+    if model.startswith(("http://", "https://")):
+        from trainbox.serving.remote import RemotePredictor
+
+        with RemotePredictor(model, threshold) as remote:
+            yield remote
+        return
+    packages.require_training()
+    from trainbox.export.bundle import Bundle
+
+    with Bundle.open(Path(model)) as bundle:
+        yield tasks.get(str(bundle.manifest["task"])).predictor(bundle, threshold)
 
 
 def find_pictures(files: Sequence[Path]) -> list[Path]:

@@ -13,7 +13,7 @@ from trainbox.container.interruption import Interrupted, Stop
 if TYPE_CHECKING:
     from trainbox.container.contract.paths import Paths
 
-USAGE = "Usage: trainbox-container [train|serve]. Reads its job or model below SAGEMAKER_BASE_DIR (/opt/ml where that is not set)."
+USAGE = "Usage: trainbox-container [train|serve]. What it reads lies below SAGEMAKER_BASE_DIR (/opt/ml where not set)."
 
 
 def main() -> None:
@@ -32,7 +32,7 @@ def main() -> None:
 
 
 def run(arguments: Sequence[str], stop: Stop, environment: Mapping[str, str] = os.environ) -> int:
-    """Return the exit status: 0 a proved bundle stands in the model folder, or all was answered; 1 failed, 2 refused."""
+    """Return the exit status: 0 a proved bundle stands there, or all was answered; 1 failed; 2 refused."""
     from trainbox.container.contract.paths import Paths
 
     paths = Paths.from_environment(environment)

@@ -1,4 +1,4 @@
-"""A .tflite in one LiteRT interpreter, as plainly as it can be asked: what serves imports this and no more of export."""
+"""A .tflite in one LiteRT interpreter, asked as plainly as can be: serving imports this and little more of export."""
 
 import contextlib
 import ctypes

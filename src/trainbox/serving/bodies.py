@@ -33,7 +33,8 @@ async def read_body(receive: Receive, length: str | None, largest: int, seconds:
 
 
 async def _within(receive: Receive, largest: int) -> bytes:
-    parts, size = [], 0
+    parts: list[bytes] = []
+    size = 0
     while True:
         part, more = await _part(receive)
         size += len(part)

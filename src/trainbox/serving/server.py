@@ -150,6 +150,8 @@ async def _drain(state: "State", server: "Server", serving: "asyncio.Task[None]"
     await asyncio.sleep(SECONDS_UNREADY)
     server.should_exit = True
     await asyncio.gather(serving, return_exceptions=True)
+    for model in state.models.values():
+        model.bundle.close()
 
 
 def _listening(host: str, port: int) -> socket.socket:

@@ -9,6 +9,7 @@ from trainbox.errors import UsageError
 from trainbox.serving.cores import cores
 
 MEGABYTE = 1 << 20
+MOST_MEGABYTES = 1024
 EVERYWHERE = "0.0.0.0"  # noqa: S104
 """A container is reached from outside."""
 FROM_SAGEMAKER = ("SAGEMAKER_BIND_TO_PORT", "SAGEMAKER_BATCH", "SAGEMAKER_REGION", "SAGEMAKER_MULTI_MODEL")
@@ -19,8 +20,8 @@ FROM_SAGEMAKER = ("SAGEMAKER_BIND_TO_PORT", "SAGEMAKER_BATCH", "SAGEMAKER_REGION
 class Settings:
     """What can be set. Times are seconds; ``queue_length`` counts pictures that wait for an interpreter.
 
-    ``file`` is the model file that is served. ``page``: a page at ``/`` to try the model at. ``transforms`` and
-    ``batch`` speak of SageMaker's batch transform. ``multi_model``: models come and go over ``/models``.
+    ``file`` is the model file that is served. ``page``: a page at ``/`` to try the model at. ``transforms``: requests
+    that SageMaker's batch transform should have under way. ``multi_model``: models come and go over ``/models``.
     """
 
     host: str = "127.0.0.1"
@@ -31,7 +32,6 @@ class Settings:
     queue_length: int = 128
     file: str = "model.tflite"
     page: bool = True
-    batch: bool = False
     transforms: int = 8
     multi_model: bool = False
     header_timeout: float = 10.0
@@ -43,21 +43,20 @@ class Settings:
         """Return what a container's environment asks for; raise UsageError naming a variable that is wrong."""
         read = _Reader(environment)
         hosted = any(name in environment for name in FROM_SAGEMAKER)
-        batch = read.flag("SAGEMAKER_BATCH", False)
-        workers = read.number("MODEL_SERVER_WORKERS", cores(), 1, 256)
-        megabytes = read.number("SAGEMAKER_MAX_PAYLOAD_IN_MB", 6 if hosted else 32, 0, 1024)
+        read.flag("SAGEMAKER_BATCH", False)  # nothing is done otherwise: batches come as requests, too
+        workers = read.whole("MODEL_SERVER_WORKERS", cores(), 1, 256)
+        megabytes = read.whole("SAGEMAKER_MAX_PAYLOAD_IN_MB", 6 if hosted else 32, 0, MOST_MEGABYTES)
+        transforms = read.whole("SAGEMAKER_MAX_CONCURRENT_TRANSFORMS", 0, 0, 10_000)
         return cls(
             host=EVERYWHERE,
-            port=int(read.number("SAGEMAKER_BIND_TO_PORT", 8080, 1, 65535)),
-            workers=int(workers),
-            timeout=read.number("MODEL_SERVER_TIMEOUT", 60, 0.1, 3600),
-            largest_body=int((megabytes or 1024) * MEGABYTE),  # 0 is SageMaker's word for a stream without end
-            queue_length=int(read.number("TRAINBOX_QUEUE_LENGTH", 64 * int(workers), 1, 100_000)),
+            port=read.whole("SAGEMAKER_BIND_TO_PORT", cls.port, 1, 65535),
+            workers=workers,
+            timeout=read.number("MODEL_SERVER_TIMEOUT", cls.timeout, 0.1, 3600),
+            largest_body=(megabytes or MOST_MEGABYTES) * MEGABYTE,  # 0 is SageMaker's word for no limit
+            queue_length=read.whole("TRAINBOX_QUEUE_LENGTH", 64 * workers, 1, 100_000),
             file=environment.get("TRAINBOX_MODEL_FILE") or cls.file,
             page=read.flag("TRAINBOX_PAGE", not hosted),
-            batch=batch,
-            transforms=int(read.number("SAGEMAKER_MAX_CONCURRENT_TRANSFORMS", 4 * int(workers), 0, 10_000))
-            or 4 * int(workers),
+            transforms=transforms or 4 * workers,
             multi_model=read.flag("SAGEMAKER_MULTI_MODEL", False),
             header_timeout=read.number("TRAINBOX_HEADER_TIMEOUT", cls.header_timeout, 0.1, 3600),
             body_timeout=read.number("TRAINBOX_BODY_TIMEOUT", cls.body_timeout, 0.1, 3600),
@@ -68,17 +67,18 @@ class _Reader:
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._environment = environment
 
-    def number(self, name: str, default: float, least: float, most: float) -> float:
+    def whole(self, name: str, default: int, least: int, most: int) -> int:
+        return int(self.number(name, default, least, most, whole=True))
+
+    def number(self, name: str, default: float, least: float, most: float, *, whole: bool = False) -> float:
         text = self._environment.get(name, "").strip()
-        if not text:
-            return default
         try:
-            value = float(text)
+            value = float(text) if text else default
         except ValueError:
             value = math.nan
-        whole = isinstance(default, float) or value == int(value) if math.isfinite(value) else False
-        if not (whole and least <= value <= most):
-            raise UsageError(f"{name} must be a number from {least:g} to {most:g}. Received: '{text}'.")
+        if not least <= value <= most or (whole and value != int(value)):
+            kind = "whole number" if whole else "number"
+            raise UsageError(f"{name} must be a {kind} from {least:g} to {most:g}. Received: '{text}'.")
         return value
 
     def flag(self, name: str, default: bool) -> bool:

@@ -6,9 +6,16 @@ A message is two lengths (4 bytes each, big end first), the head and the body. P
 import json
 import struct
 from collections.abc import Mapping, Sequence
-from typing import Any, BinaryIO
+from typing import Any, Protocol
 
 LENGTHS = struct.Struct(">II")
+
+
+class Stream(Protocol):
+    """What can be read from until it ends."""
+
+    def read(self, size: int, /) -> bytes | None:
+        """Return that many bytes, fewer where it ends."""
 
 
 def packed(head: Mapping[str, Any], parts: Sequence[bytes] = ()) -> bytes:
@@ -26,14 +33,14 @@ def unpacked(text: bytes, body: bytes) -> tuple[dict[str, Any], list[bytes]]:
     return head, parts
 
 
-def read(stream: BinaryIO) -> tuple[dict[str, Any], list[bytes]]:
+def read(stream: Stream) -> tuple[dict[str, Any], list[bytes]]:
     """Wait for a message; raise EOFError where the other side has gone."""
     text, body = (_exactly(stream, size) for size in LENGTHS.unpack(_exactly(stream, LENGTHS.size)))
     return unpacked(text, body)
 
 
-def _exactly(stream: BinaryIO, size: int) -> bytes:
+def _exactly(stream: Stream, size: int) -> bytes:
     content = stream.read(size)
-    if len(content) != size:
+    if content is None or len(content) != size:
         raise EOFError
     return content

@@ -109,6 +109,8 @@ class Service:
     ``takes_threshold``: answers have scores. ``script``: JavaScript of the page, with a function
     ``draw(canvas, answer)`` that shows an answer in the wording ``page_wording`` and one ``say(answer)`` that puts it
     in words. ``open``: open one of the bundle's ``.tflite`` files in an interpreter; it raises ModelFileError.
+    ``say``: an answer in the page's wording as one line. ``draw``: the picture (an image file's bytes) with such an
+    answer drawn on it, uint8 RGB, given the labels in order.
     """
 
     wordings: Mapping[str, Wording]
@@ -116,6 +118,8 @@ class Service:
     takes_threshold: bool
     script: Path
     open: Callable[["Bundle", str], Served]
+    say: Callable[[Mapping[str, Any]], str]
+    draw: Callable[[bytes, Mapping[str, Any], Sequence[str]], "np.ndarray"]
 
 
 class Task(Protocol):

@@ -4,7 +4,7 @@ import { about, draw, say } from "./task.js";
 
 const part = (id) => document.getElementById(id);
 const canvas = part("picture"), stage = part("stage"), video = part("video"), status = part("status");
-const CAMERA_WIDTH = 640, JPEG_QUALITY = 0.85;
+const CAMERA_WIDTH = 640, JPEG_QUALITY = 0.85, LEAST_WIDTH_DRAWN = 700;
 let shown = null; // {blob, bitmap} of the picture that is shown
 let threshold = null; // null: as trained
 let asking = 0; // number of the question asked last: an older answer is thrown away
@@ -44,9 +44,12 @@ function list(answer) {
 }
 
 function paint(bitmap, answer) {
-  canvas.width = bitmap.width;
-  canvas.height = bitmap.height;
+  // A small picture is enlarged, so that what is drawn on it is not made of its few pixels.
+  const scale = Math.max(1, Math.ceil(LEAST_WIDTH_DRAWN / bitmap.width));
+  canvas.width = scale * bitmap.width;
+  canvas.height = scale * bitmap.height;
   const context = canvas.getContext("2d");
+  context.scale(scale, scale);
   context.drawImage(bitmap, 0, 0);
   if (answer) draw(context, bitmap.width, bitmap.height, answer);
   canvas.hidden = false;

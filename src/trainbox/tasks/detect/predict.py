@@ -69,22 +69,32 @@ class DetectPredictor:
 
     def say(self, answer: Mapping[str, Any]) -> str:
         """Return what was found in words."""
-        found = answer["detections"]
-        said = [f"{one['label']} {one['score']:.2f} at {_corners(one['box'])}" for one in found[:MOST_SAID]]
-        if len(found) > MOST_SAID:
-            said.append(f"and {len(found) - MOST_SAID} more")
-        return "; ".join(said) or "nothing found"
+        return say(answer)
 
     def draw(self, content: bytes, answer: Mapping[str, Any]) -> np.ndarray:
         """Return the picture with its boxes, the best on top: uint8 (h, w, 3)."""
-        from trainbox.tasks.detect.draw import colour_of, draw_boxes
+        return draw(content, answer, self.labels)
 
-        found = list(reversed(answer["detections"]))
-        size = np.array([answer["height"], answer["width"]] * 2)
-        boxes = np.array([[one["box"][edge] for edge in ("top", "left", "bottom", "right")] for one in found])
-        captions = [f"{one['label']} {one['score']:.2f}" for one in found]
-        colours = [colour_of(self.labels.index(one["label"])) for one in found]
-        return draw_boxes(decode_rgb(content)[0], boxes.reshape(-1, 4) / size, captions, colours)
+
+def say(answer: Mapping[str, Any]) -> str:
+    """Return what was found in words."""
+    found = answer["detections"]
+    said = [f"{one['label']} {one['score']:.2f} at {_corners(one['box'])}" for one in found[:MOST_SAID]]
+    if len(found) > MOST_SAID:
+        said.append(f"and {len(found) - MOST_SAID} more")
+    return "; ".join(said) or "nothing found"
+
+
+def draw(content: bytes, answer: Mapping[str, Any], labels: Sequence[str]) -> np.ndarray:
+    """Return an image file's picture with its boxes, the best on top: uint8 (h, w, 3)."""
+    from trainbox.tasks.detect.draw import colour_of, draw_boxes
+
+    found = list(reversed(answer["detections"]))
+    size = np.array([answer["height"], answer["width"]] * 2)
+    boxes = np.array([[one["box"][edge] for edge in ("top", "left", "bottom", "right")] for one in found])
+    captions = [f"{one['label']} {one['score']:.2f}" for one in found]
+    colours = [colour_of(labels.index(one["label"])) for one in found]
+    return draw_boxes(decode_rgb(content)[0], boxes.reshape(-1, 4) / size, captions, colours)
 
 
 def worded(found: Detections, shown: tuple[int, int], labels: Sequence[str]) -> dict[str, Any]:

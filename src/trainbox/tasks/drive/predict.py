@@ -57,22 +57,32 @@ class DrivePredictor:
 
     def say(self, answer: Mapping[str, Any]) -> str:
         """Return the commands in words."""
-        return f"angle {answer['angle']:+.3f}, throttle {answer['throttle']:+.3f}"
+        return say(answer)
 
     def draw(self, content: bytes, answer: Mapping[str, Any]) -> np.ndarray:
         """Return the picture with a needle that points where the wheels are told to go: uint8 (h, w, 3)."""
-        from PIL import Image, ImageDraw, ImageFont
+        return draw(content, answer)
 
-        image = Image.fromarray(decode_rgb(content)[0])
-        if image.width < LEAST_WIDTH_DRAWN:
-            image = image.resize((LEAST_WIDTH_DRAWN, round(image.height * LEAST_WIDTH_DRAWN / image.width)))
-        turn = float(np.clip(answer["angle"], -1, 1)) * NEEDLE_AT_FULL_LOCK
-        foot, length = (image.width / 2, image.height - 4.0), NEEDLE_LENGTH * image.height
-        needle = [foot, (foot[0] + length * sin(turn), foot[1] - length * cos(turn))]
-        draw, line = ImageDraw.Draw(image), max(2, image.width // 120)
-        draw.line(needle, fill=PAPER, width=2 * line)
-        draw.line(needle, fill=NEEDLE, width=line)
-        font, corner = ImageFont.load_default(max(14, image.width // 32)), (6, 6)
-        draw.rectangle(draw.textbbox(corner, self.say(answer), font=font), fill=(0, 0, 0))
-        draw.text(corner, self.say(answer), fill=PAPER, font=font)
-        return np.array(image)
+
+def say(answer: Mapping[str, Any]) -> str:
+    """Return the commands in words."""
+    return f"angle {answer['angle']:+.3f}, throttle {answer['throttle']:+.3f}"
+
+
+def draw(content: bytes, answer: Mapping[str, Any]) -> np.ndarray:
+    """Return an image file's picture with a needle that points where the wheels are told to go: uint8 (h, w, 3)."""
+    from PIL import Image, ImageDraw, ImageFont
+
+    image = Image.fromarray(decode_rgb(content)[0])
+    if image.width < LEAST_WIDTH_DRAWN:
+        image = image.resize((LEAST_WIDTH_DRAWN, round(image.height * LEAST_WIDTH_DRAWN / image.width)))
+    turn = float(np.clip(answer["angle"], -1, 1)) * NEEDLE_AT_FULL_LOCK
+    foot, length = (image.width / 2, image.height - 4.0), NEEDLE_LENGTH * image.height
+    needle = [foot, (foot[0] + length * sin(turn), foot[1] - length * cos(turn))]
+    pen, line = ImageDraw.Draw(image), max(2, image.width // 120)
+    pen.line(needle, fill=PAPER, width=2 * line)
+    pen.line(needle, fill=NEEDLE, width=line)
+    font, corner = ImageFont.load_default(max(14, image.width // 32)), (6, 6)
+    pen.rectangle(pen.textbbox(corner, say(answer), font=font), fill=(0, 0, 0))
+    pen.text(corner, say(answer), fill=PAPER, font=font)
+    return np.array(image)
