@@ -30,7 +30,7 @@ demo: setup ## Write a synthetic tub, train a pilot on it, prove it, say the sco
 test: setup ## Run the tests: under 12 minutes on 2 cores.
 	$(BIN)/python -m pytest
 
-slow: setup browser ## Run the slow proofs: real donkeycar, real data, a real browser, faults.
+slow: setup browser ## Run the slow proofs: real donkeycar, real data, a real browser, Docker, faults.
 	$(BIN)/python -m pytest -m slow -rs
 
 browser: setup ## Get a Chromium for the page's tests, unless the machine has one.

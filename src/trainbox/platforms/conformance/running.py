@@ -6,12 +6,15 @@ import subprocess
 import tarfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 from trainbox.platforms import containers
 from trainbox.platforms.containers import PLATFORM, asked, call, last_line
 
 SECONDS_TO_COPY = 600
+GRACE_SECONDS = 5
+"""What Docker's command may take to say what has happened; it is not counted."""
 
 
 class Running:
@@ -47,9 +50,16 @@ class Running:
             subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=seconds, check=False)
         return self.status
 
-    def terminate(self) -> None:
-        """Send it SIGTERM."""
+    def terminate(self, seconds: float) -> tuple[int | None, float]:
+        """Send it SIGTERM; return its exit status and how long it took by the engine's clock, None where it runs on."""
+        told = datetime.now(UTC)
         call("kill", "--signal", "TERM", self.identifier)
+        status = self.wait(seconds + GRACE_SECONDS)
+        if status is None:
+            return None, seconds
+        ended = datetime.fromisoformat(asked("inspect", "--format", "{{.State.FinishedAt}}", self.identifier))
+        took = max(0.0, (ended - told).total_seconds())
+        return (status, took) if took <= seconds else (None, took)
 
     def log(self) -> str:
         """Return all that it said."""

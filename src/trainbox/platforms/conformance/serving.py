@@ -62,10 +62,7 @@ def _of_one(made: Running, about: str, picture: Path, limits: Limits) -> Iterato
         status == 200 and _sound(kind, body),
         f"{status} in {1000 * seconds:.0f} ms: {shown}",
     )
-    made.terminate()
-    told = time.monotonic()
-    ended = made.wait(limits.to_stop_serving)
-    took = time.monotonic() - told
+    ended, took = made.terminate(limits.to_stop_serving)
     seen = f"still running {took:.0f} s later" if ended is None else f"status {ended} after {took:.1f} s"
     yield Finding(f"{about} SIGTERM ends it within {limits.to_stop_serving:g} s", ended == 0, seen)
 

@@ -94,10 +94,7 @@ def stopped(image: str, trial: Trial, limits: Limits) -> Finding:
         problem = made.start()
         if problem or not _begun(made, limits.to_begin):
             return Finding(point, False, f"not tried: it ended before it could be told: {problem or made.last_words()}")
-        made.terminate()
-        told = time.monotonic()
-        status = made.wait(limits.to_stop_training)
-        seconds = time.monotonic() - told
+        status, seconds = made.terminate(limits.to_stop_training)
         if status is None:
             return Finding(point, False, f"still running {seconds:.0f} s later")
         with tempfile.TemporaryDirectory(prefix="trainbox-image-") as place:

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from PIL import Image
+
 from trainbox import tasks
 from trainbox.container.contract.paths import Paths
 from trainbox.platforms import local
@@ -52,6 +54,16 @@ def demonstrations(folder: Path) -> list[Trial]:
 
 
 def a_picture(data: Path) -> Path | None:
-    """Return the first picture below a folder that is not empty, None where there is none."""
-    found = (path for path in sorted(data.rglob("*")) if path.suffix.lower() in PICTURES and path.stat().st_size > 0)
-    return next(found, None)
+    """Return the first whole picture below a folder, else the first at all, None where there is none."""
+    found = [path for path in sorted(data.rglob("*")) if path.suffix.lower() in PICTURES and path.stat().st_size > 0]
+    return next(filter(_is_whole, found), found[0] if found else None)
+
+
+def _is_whole(path: Path) -> bool:
+    try:
+        with Image.open(path) as picture:
+            picture.load()
+    # Pillow raises many kinds of errors for pictures that are broken.
+    except Exception:
+        return False
+    return True
