@@ -1,7 +1,7 @@
 """The hyperparameters of ``drive``. docs/hyperparameters.md lists them; a test holds it to this file."""
 
 from collections.abc import Mapping
-from typing import Any, Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 from pydantic import Field, field_validator, model_validator
 
@@ -24,6 +24,9 @@ JOB_OF_OLD: Mapping[str, Any] = {
 
 class DriveConfig(TrainingConfig):
     """Hyperparameters of a pilot's training, beside those every task shares."""
+
+    only_for_training: ClassVar[tuple[str, ...]] = ("transfer",)
+    counted_in_words: ClassVar[tuple[str, ...]] = ("with_slide",)
 
     pilot: Literal["linear", "categorical", "inferred", "memory", "robocars"] = Field(
         "linear", description="The network: the type the car is started with; robocars is the original job's."

@@ -71,6 +71,8 @@ def read_datasets(config: DriveConfig, channels: Mapping[str, Path], scratch: Pa
     if np.ptp(train.angle) < SAME_ANGLE:
         problems.warn("the steering never changes in what is trained on: there is nothing to learn")
     facts = _facts([*tubs, *held_back], found, samples, train, validation, config)
+    if held_back:
+        facts["validation"] = "channel"
     fingerprint = _fingerprint(train, validation, initial)
     return DriveDatasets(train, validation, (), problems, fingerprint, facts, initial)
 
@@ -101,8 +103,13 @@ def _named(config: DriveConfig) -> tuple[str, ...]:
 
 
 def _tubs(channels: Mapping[str, Path], problems: Problems) -> list[Tub]:
-    tubs = []
+    tubs: list[Tub] = []
+    seen: set[Path] = set()
     for name, path in channels.items():
+        if path.resolve() in seen:
+            problems.warn("path was given twice and is read once", f"channel {name}")
+            continue
+        seen.add(path.resolve())
         try:
             tubs += read_tubs([path], problems)
         except DataError as error:
