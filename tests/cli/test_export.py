@@ -24,7 +24,7 @@ def bundle(trained: Callable[[str], Trained], tmp_path: Path, monkeypatch: pytes
         (["--to", "caffe"], "Unknown format 'caffe'. Available: tflite, "),
         (["--to", "tflite-int8"], "needs data"),
         (["--to", "h5", "--out", "taken"], "taken exists already."),
-            (["--to", "h5", "--out", "folder", "--overwrite"], "folder is no such model, so it is not replaced."),
+        (["--to", "h5", "--out", "folder", "--overwrite"], "folder is no such model, so it is not replaced."),
         (["--to", "saved-model", "--out", "folder", "--overwrite"], "folder is no such model"),
     ],
 )

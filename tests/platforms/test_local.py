@@ -20,6 +20,7 @@ from trainbox.errors import ChannelError, UsageError
 from trainbox.platforms import local
 from trainbox.platforms.job import JobFailed, TrainingJob
 
+BUNDLE = '{"format": 1, "files": {}, "models": {}}'
 RUN = """
 import sys
 from pathlib import Path
@@ -69,7 +70,7 @@ def test_what_stands_at_out_is_not_replaced_unasked(tmp_path: Path) -> None:
     out = tmp_path / "out"
     out.mkdir()
     local.refuse_taken(out, overwrite=False)
-    (out / "manifest.json").write_text("{}")
+    (out / "manifest.json").write_text(BUNDLE)
     with pytest.raises(UsageError, match=r"exists already.*--overwrite"):
         local.refuse_taken(out, overwrite=False)
     local.refuse_taken(out, overwrite=True)
@@ -80,18 +81,29 @@ def test_what_is_no_model_is_never_replaced(tmp_path: Path) -> None:
     (tmp_path / "photos/cat.jpg").write_bytes(b"a")
     (tmp_path / "file").write_bytes(b"a")
     (tmp_path / "model").mkdir()
-    (tmp_path / "model/manifest.json").write_text("{}")
+    (tmp_path / "model/manifest.json").write_text(BUNDLE)
+    (tmp_path / "tub").mkdir()
+    # The manifest of a tub v2 is a file of that name as well.
+    (tmp_path / "tub/manifest.json").write_text('["cam/image_array"]\n["image_array"]\n{}\n')
+    (tmp_path / "list").mkdir()
+    (tmp_path / "list/manifest.json").write_text("[]")
     (tmp_path / "link").symlink_to(tmp_path / "model")
-    for name in ("photos", "file", "link"):
+    for name in ("photos", "file", "link", "tub", "list"):
         with pytest.raises(UsageError, match="is no model folder"):
             local.refuse_taken(tmp_path / name, overwrite=True)
+
+
+def test_an_out_that_cannot_be_written_is_refused_before_anything_starts(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"a")
+    with pytest.raises(UsageError, match=r"pilot cannot be written: (Not a directory|File exists)"):
+        local.refuse_unwritable(tmp_path / "file" / "pilot")
 
 
 def test_it_trains_and_puts_the_bundle_in_place(toy: Callable[..., TrainingJob], tmp_path: Path) -> None:
     job, out = toy(), tmp_path / "out"
     before = tree_digest(job.channels["train"])
     out.mkdir()
-    (out / "manifest.json").write_text('{"an": "earlier model"}')
+    (out / "manifest.json").write_text(BUNDLE)
     (out / "model.h5").write_text("of the earlier model")
     assert local.run(job, out, overwrite=True, logs=tmp_path / "logs") == out
     manifest = json.loads((out / "manifest.json").read_text())

@@ -41,6 +41,7 @@ def run(
     """
     packages.require_training()
     refuse_taken(out, overwrite)
+    refuse_unwritable(out)
     with tempfile.TemporaryDirectory(prefix="trainbox-job-", ignore_cleanup_errors=True) as folder:
         paths = Paths(Path(folder) / "ml")
         lay_out(job, paths, checkpoints, logs)
@@ -48,7 +49,13 @@ def run(
         if status != 0:
             said = failure.read(paths.failure)
             raise JobFailed(said or _died(status), status if status in {1, 2} else 1, bool(said))
-        _move_into_place(paths.model, out)
+        try:
+            _move_into_place(paths.model, out)
+        except OSError as problem:
+            kept = Path(tempfile.mkdtemp(prefix="trainbox-model-")) / "model"
+            shutil.move(paths.model, kept)
+            said = f"{out} cannot be written: {problem.strerror}. The finished model is in {kept}."
+            raise JobFailed(said, 1, False) from problem
     return out
 
 
@@ -58,8 +65,28 @@ def refuse_taken(out: Path, overwrite: bool) -> None:
         return
     if not overwrite:
         raise UsageError(f"{out} exists already. Give another folder with --out, or replace it with --overwrite.")
-    if out.is_symlink() or not (out / MANIFEST).is_file():
-        raise UsageError(f"{out} is no model folder (it has no {MANIFEST}), so it is not replaced. Give another --out.")
+    if out.is_symlink() or not _is_bundle(out):
+        raise UsageError(f"{out} is no model folder (it has no {MANIFEST} of one). Give another --out.")
+
+
+def _is_bundle(folder: Path) -> bool:
+    """Tell whether a folder's manifest is a bundle's: a tub has a manifest.json too."""
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(manifest, dict) and {"format", "files", "models"} <= set(manifest)
+
+
+def refuse_unwritable(out: Path) -> None:
+    """Raise UsageError where nothing can be put at ``out``, before hours are spent on what belongs there."""
+    parent = out.absolute().parent
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=parent):
+            pass
+    except OSError as problem:
+        raise UsageError(f"{out} cannot be written: {problem.strerror}. Give another --out.") from problem
 
 
 def lay_out(job: TrainingJob, paths: Paths, checkpoints: Path | None = None, logs: Path | None = None) -> None:

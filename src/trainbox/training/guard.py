@@ -84,7 +84,7 @@ class LossGuard:
         return shown
 
 
-@keras.ops.custom_gradient
+@keras.ops.custom_gradient  # type: ignore[untyped-decorator]
 def _shown(value: Any) -> Any:
     ops = keras.ops
     finite = ops.isfinite(value)
