@@ -65,9 +65,9 @@ class DriveConfig(TrainingConfig):
     )
     balance: bool = Field(False, description="Weigh records so that rare steering angles count more.")
     dropout: Dropout = Field(
-        "dense",
+        "none",
         description="Which dropout of the car's networks to train with: all (car, or true), only that between the "
-        "dense layers, or none (or false).",
+        "dense layers (dense), or none (or false).",
     )
     transfer: str | None = Field(
         None, description="CHANNEL or CHANNEL/FILE holding a bundle, .keras or .h5 whose arrays training starts from."
