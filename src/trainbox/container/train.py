@@ -110,11 +110,8 @@ def refuse_unwritable(paths: Paths, job: Job) -> None:
 def say_what_was_read(datasets: tasks.Datasets, say: Say) -> None:
     """Put what will be trained on, and all that was left out, into the log."""
     say(f"train_examples={len(datasets.train)}; validation_examples={len(datasets.validation)};")
-    problems = datasets.problems
-    for verb, tallies in (("Skipped", problems.skips), ("Warning", problems.warnings)):
-        for reason, tally in tallies.items():
-            first = f", first: {tally.examples[0]}" if tally.examples else ""
-            say(f"{verb}: {reason} ({tally.count}{first})")
+    for sentence in datasets.problems.sentences():
+        say(sentence)
 
 
 def refuse_oversized_batch(config: TrainingConfig, datasets: tasks.Datasets) -> None:
