@@ -63,6 +63,13 @@ class DriveConfig(TrainingConfig):
     augment: tuple[Augmentation, ...] = Field(
         AUGMENTATIONS, description="Random changes of training images; true means all of them, false none."
     )
+    smooth_steering: float = Field(
+        1.5,
+        ge=0,
+        le=30,
+        description="Frames (standard deviation) over which the steering to learn is averaged; 0 learns it as driven. "
+        "Validation is on what was driven.",
+    )
     balance: bool = Field(False, description="Weigh records so that rare steering angles count more.")
     dropout: Dropout = Field(
         "none",

@@ -19,7 +19,7 @@ from trainbox.tasks.drive.bins import ANGLE_BINS, THROTTLE_BINS, angle_bin, thro
 from trainbox.tasks.drive.config import DriveConfig
 from trainbox.tasks.drive.examples import DriveExamples
 from trainbox.tasks.drive.pilots import HEIGHT, KINDS, WIDTH
-from trainbox.tasks.drive.samples import Samples, select
+from trainbox.tasks.drive.samples import Samples, select, smoothed_angle
 from trainbox.tasks.drive.transfer import TRANSFER_CHANNELS, Arrays, find_transfer
 from trainbox.tasks.drive.tubs import Tub, read_tubs
 
@@ -193,17 +193,18 @@ def _examples(
 ) -> DriveExamples:
     indices = np.flatnonzero(chosen)
     ours = samples.take(indices)
+    angle = smoothed_angle(ours, config.smooth_steering) if training else ours.angle
     return DriveExamples(
         cache,
         rows[indices],
-        ours.angle,
+        angle,
         ours.throttle,
         ours.memory,
         tuple(str(image) for image in ours.images),
         KINDS[config.pilot],
         config.throttle_range,
         config.augment if training else (),
-        steering_weights(ours.angle) if training and config.balance else None,
+        steering_weights(angle) if training and config.balance else None,
     )
 
 
