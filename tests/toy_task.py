@@ -131,7 +131,7 @@ class ToyTask:
     def further_files(self, datasets: Datasets) -> Mapping[str, str]:
         return {}
 
-    def evaluate(self, bundle: Any, paths: Sequence[Path]) -> Mapping[str, Any]:
+    def evaluate(self, bundle: Any, paths: Sequence[Path], say: Any) -> Mapping[str, Any]:
         return {name: {"mae": 0.5, "by bin": {"left": 0.25}} for name in bundle.manifest["models"]}
 
     def scores(self, config: ToyConfig, datasets: Datasets, files: Mapping[str, Path]) -> Mapping[str, Any]:

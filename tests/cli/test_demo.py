@@ -15,6 +15,8 @@ def test_demo_writes_data_once(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert said["written"]
     before = sorted(folder.rglob("*"))
     assert before
-    assert cli.run(arguments) == 2
-    assert "exists already" in capsys.readouterr().err
+    assert cli.run(arguments) == 0
+    assert sorted(folder.rglob("*")) == before
+    assert cli.run([*arguments[:-3], "--seed", "4"]) == 2
+    assert str(folder) in capsys.readouterr().err
     assert sorted(folder.rglob("*")) == before

@@ -24,13 +24,16 @@ def bundle(trained: Callable[[str], Trained], tmp_path: Path, monkeypatch: pytes
         (["--to", "caffe"], "Unknown format 'caffe'. Available: tflite, "),
         (["--to", "tflite-int8"], "needs data"),
         (["--to", "h5", "--out", "taken"], "taken exists already."),
-        (["--to", "h5", "--out", "folder", "--overwrite"], "folder exists already."),
+        (["--to", "h5", "--out", "folder", "--overwrite"], "folder is no such model, so it is not replaced."),
+        (["--to", "saved-model", "--out", "folder", "--overwrite"], "folder is no such model"),
     ],
 )
 def test_refused(bundle: Path, arguments: list[str], says: str, capsys: pytest.CaptureFixture[str]) -> None:
     Path("taken").write_text("mine")
     Path("folder").mkdir()
+    Path("folder/thesis.txt").write_text("mine")
     assert cli.run(["export", str(bundle), *arguments]) == 2
+    assert Path("folder/thesis.txt").read_text() == "mine"
     assert says in capsys.readouterr().err
     assert Path("taken").read_text() == "mine"
 

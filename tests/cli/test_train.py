@@ -77,6 +77,7 @@ def test_a_dry_run_prints_the_job_and_runs_nothing(files: Path, capsys: pytest.C
         (["--image", "x:1"], "--image is for --on docker. Received: --on local."),
         (["--name", "a b"], "Job name 'a b' is not allowed."),
         (["--out", "a.zip"], "a.zip exists already."),
+        (["--out", "a.zip", "--dry-run"], "a.zip exists already."),
         (["--out", "a.zip", "--overwrite"], "a.zip is no model folder"),
     ],
 )

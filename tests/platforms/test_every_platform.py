@@ -25,7 +25,7 @@ def test_it_trains_and_puts_the_bundle_in_place(platform: Platform, toy: Toy, tm
     job, out = toy(), tmp_path / "out"
     before = tree_digest(job.channels["train"])
     out.mkdir()
-    (out / "manifest.json").write_text('{"an": "earlier model"}')
+    (out / "manifest.json").write_text('{"format": 1, "files": {}, "models": {}}')
     (out / "model.h5").write_text("of the earlier model")
     assert platform.run(job, out, overwrite=True, logs=tmp_path / "logs") == out
     manifest = json.loads((out / "manifest.json").read_text())

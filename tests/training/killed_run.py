@@ -16,7 +16,9 @@ prepare("float32", 3, print)
 import numpy as np  # noqa: E402
 from small import config, recipe, weights  # noqa: E402
 
+from trainbox.training.checkpoint import CheckpointFolder  # noqa: E402
 from trainbox.training.fit import fit  # noqa: E402
+from trainbox.training.state import fingerprint  # noqa: E402
 
 
 def die() -> None:
@@ -53,5 +55,8 @@ if __name__ == "__main__":
     made = recipe(train=320, validation=64)
     options = {"on_stage": dying_at(name, int(times))} if name else {}
     settings = config(epochs=16, patience=16, checkpoint_seconds=0.02)
+    if CheckpointFolder(Path(folder), fingerprint(made, settings)).newest() is not None:
+        # Whoever goes on from a checkpoint gets all from it: a run that began anew would end with other weights.
+        made = recipe(train=320, validation=64, seed=99)
     fit(made, settings, checkpoints=Path(folder), logs=None, stop=Life(int(steps)), say=print, **options)
     np.savez(out, *weights(made))

@@ -50,6 +50,33 @@ def test_a_good_run_is_what_it_is_without_a_guard() -> None:
     assert not [line for line in said if "passed over" in line]
 
 
+class Huge(Pictures):
+    """Pictures with targets whose squared error is beyond float32: its gradients are numbers, the loss is not."""
+
+    def batch(self, indices: np.ndarray, random: np.random.Generator | None) -> Batch:
+        inputs, targets, _ = super().batch(indices, random)
+        return inputs, {**targets, "place": np.full_like(targets["place"], 1e30)}, None
+
+
+def run_with(**parts: Pictures) -> list[str]:
+    made = recipe()
+    for name, examples in parts.items():
+        object.__setattr__(made, name, examples)
+    said: list[str] = []
+    fit(made, config(), checkpoints=None, logs=None, stop=StopAfter(), say=said.append)
+    return said
+
+
+def test_a_loss_beyond_all_numbers_is_a_bad_step_though_its_gradients_are_numbers() -> None:
+    with pytest.raises(TrainingFailed, match=r"3 steps in a row"):
+        run_with(train=Huge(96))
+
+
+def test_a_validation_loss_that_is_no_number_is_never_the_best() -> None:
+    with pytest.raises(TrainingFailed, match=r"The loss became inf in epoch 1"):
+        run_with(validation=Huge(32))
+
+
 def optimizer() -> tuple[GuardedAdam, keras.Variable]:
     variable = keras.Variable(np.ones(3, np.float32))
     made = GuardedAdam(0.1)

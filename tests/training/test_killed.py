@@ -16,17 +16,22 @@ STAGES = [f"{kind} {stage}" for kind in ("npz", "json") for stage in WRITING]
 STAGES += ["json pruned", "npz pruned"]
 
 
-def run(folder: Path, out: Path, *how: str) -> int:
+GOES_ON = "Training goes on from a checkpoint"
+
+
+def run(folder: Path, out: Path, *how: str) -> tuple[int, str]:
     command = [sys.executable, str(PROGRAM), str(folder), str(out), *how]
     process = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert process.returncode in (0, -signal.SIGKILL), process.stderr[-3000:]
-    return process.returncode
+    return process.returncode, process.stdout
 
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> list[np.ndarray]:
     folder = tmp_path_factory.mktemp("undisturbed")
-    assert run(folder / "checkpoints", folder / "weights.npz") == 0
+    status, said = run(folder / "checkpoints", folder / "weights.npz")
+    assert status == 0
+    assert GOES_ON not in said
     return loaded(folder / "weights.npz")
 
 
@@ -44,9 +49,11 @@ def test_killed_at_five_random_steps_it_ends_bit_equal(undisturbed, tmp_path: Pa
     draw = random.Random(1)
     checkpoints, out = tmp_path / "checkpoints", tmp_path / "weights.npz"
     for _ in range(5):
-        assert run(checkpoints, out, str(draw.randint(3, 60))) == -signal.SIGKILL
+        assert run(checkpoints, out, str(draw.randint(3, 60)))[0] == -signal.SIGKILL
         assert not out.exists()
-    assert run(checkpoints, out) == 0
+    status, said = run(checkpoints, out)
+    assert status == 0
+    assert GOES_ON in said
     assert_bit_equal(loaded(out), undisturbed)
 
 
@@ -54,6 +61,8 @@ def test_killed_at_five_random_steps_it_ends_bit_equal(undisturbed, tmp_path: Pa
 def test_killed_at_every_stage_of_writing_a_checkpoint_it_ends_bit_equal(undisturbed, tmp_path: Path):
     checkpoints, out = tmp_path / "checkpoints", tmp_path / "weights.npz"
     for stage in STAGES:
-        assert run(checkpoints, out, "0", f"{stage}:1") == -signal.SIGKILL, stage
-    assert run(checkpoints, out) == 0
+        assert run(checkpoints, out, "0", f"{stage}:1")[0] == -signal.SIGKILL, stage
+    status, said = run(checkpoints, out)
+    assert status == 0
+    assert GOES_ON in said
     assert_bit_equal(loaded(out), undisturbed)

@@ -44,6 +44,9 @@ def run(arguments: Sequence[str]) -> int:
     except TrainboxError as error:
         print(one_line(error), file=sys.stderr)
         return error.exit_status
+    except OSError as error:
+        print(one_line(error), file=sys.stderr)
+        return 1
     except (KeyboardInterrupt, typer.Abort):
         print("Interrupted.", file=sys.stderr)
         return INTERRUPTED

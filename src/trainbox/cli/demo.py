@@ -7,7 +7,6 @@ from typing import Annotated
 import typer
 
 from trainbox import tasks
-from trainbox.errors import UsageError
 
 
 def demo(
@@ -21,12 +20,11 @@ def demo(
 ) -> None:
     """Write a small synthetic data set.
 
-    Its blemishes are those of real data, so that check and train have something to say.
+    Its blemishes are those of real data, so that check and train have something to say. A folder that holds the very
+    same data already is left as it is.
 
     Example: trainbox demo drive demo/tub
     """
     chosen = tasks.get(task)
-    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
-        raise UsageError(f"{folder} exists already. Give a new or empty folder: nothing is overwritten.")
     written = chosen.write_demo(folder, seed, size)
     print(json.dumps({"folder": str(folder), "written": written}) if as_json else written)

@@ -1,6 +1,7 @@
 """``trainbox evaluate``: score the exported files of a model on data."""
 
 import json
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -27,7 +28,7 @@ def evaluate(
 
     with Bundle.open(model) as bundle:
         task = tasks.get(str(bundle.manifest["task"]))
-        scores = task.evaluate(bundle, paths)
+        scores = task.evaluate(bundle, paths, lambda line: print(line, file=sys.stderr))
     if as_json:
         print(json.dumps(scores, indent=2, default=float))
     else:

@@ -3,7 +3,7 @@
 import json
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import keras
     import numpy as np
 
-    from trainbox.export.bundle import Bundle
+    from trainbox.export.bundle import Bundle, Deployable
     from trainbox.export.detection_ending import DetectionEnding
 
 FORMATS = {
@@ -63,12 +63,22 @@ def export(
     if to in WANTS_DATA and not data:
         raise UsageError(f"Format '{to}' needs data that sets the scales of its integers. Give some with --data PATH.")
     target = out or Path(FORMATS[to][1])
-    if target.exists() and not (overwrite and target.is_dir() == (to == "saved-model")):
-        raise UsageError(f"{target} exists already. Give another with --out, or replace it with --overwrite.")
+    _refuse_taken(target, overwrite, to == "saved-model")
     proof = _write(model, to, data or [], target)
     print(
         json.dumps({"file": str(target), **proof}, indent=2) if as_json else f"Wrote {target}, proved: {_said(proof)}"
     )
+
+
+def _refuse_taken(target: Path, overwrite: bool, folder: bool) -> None:
+    """Raise UsageError where ``target`` is something that must not be replaced."""
+    if not target.exists():
+        return
+    if not overwrite:
+        raise UsageError(f"{target} exists already. Give another with --out, or replace it with --overwrite.")
+    replaceable = (target / "saved_model.pb").is_file() or not any(target.iterdir()) if target.is_dir() else True
+    if target.is_dir() != folder or not replaceable:
+        raise UsageError(f"{target} is no such model, so it is not replaced. Give another with --out.")
 
 
 def _write(model: Path, to: str, data: Sequence[Path], target: Path) -> Mapping[str, Any]:
@@ -81,13 +91,15 @@ def _write(model: Path, to: str, data: Sequence[Path], target: Path) -> Mapping[
         task = tasks.get(str(bundle.manifest["task"]))
         network = task.network(bundle.manifest)
         assign(network, load_arrays(bundle.file("model.keras")))
-        inputs = _inputs_of(task, bundle, network, data, Path(scratch)) if data else _noise(network)
+        like = _as_trained(task, bundle, network, data, Path(scratch)) if data else []
+        inputs = like[0].inputs if like else _noise(network)
         ending = _ending_of(bundle)
         deployable = Deployable(
             name,
             kind,
             inputs,
             None if kind in ROUNDED else TOLERANCE,
+            _representative(like, kind),
             ending=None if kind in BARE else ending,
             integer_input=kind == "tflite_int8" and ending is not None,
             for_cars=ending is None,
@@ -105,15 +117,21 @@ def _ending_of(bundle: "Bundle") -> "DetectionEnding | None":
     return next(filter(None, (read_ending(bundle.file(name)) for name in exact)), None)
 
 
-def _inputs_of(
+def _as_trained(
     task: tasks.Task, bundle: "Bundle", network: "keras.Model", data: Sequence[Path], scratch: Path
-) -> Mapping[str, "np.ndarray"]:
-    """Return validation inputs from data that is read as the model's training read its own."""
+) -> "Sequence[Deployable]":
+    """Return what training would have written, on data that is read as the model's training read its own."""
     from trainbox.cli.train import named_channels
 
-    config = task.config.parse(bundle.manifest["hyperparameters"])
+    config = task.config.parse({**bundle.manifest["hyperparameters"], "quantize": True})
+    config = config.model_copy(update=dict.fromkeys(config.only_for_training))
     datasets = task.datasets(config, named_channels([str(path) for path in data]), scratch)
-    return task.deployables(config, datasets, network)[0].inputs
+    return task.deployables(config, datasets, network)
+
+
+def _representative(like: "Sequence[Deployable]", kind: str) -> "Iterable[Mapping[str, np.ndarray]] | None":
+    """Return what sets the scales of integers in training's own file of the kind, None where there is none."""
+    return next((one.representative for one in like if one.kind == kind and one.network is None), None)
 
 
 def _noise(network: "keras.Model") -> Mapping[str, "np.ndarray"]:

@@ -12,8 +12,7 @@ from trainbox import tasks
 from trainbox.container.contract import channels as contract_channels
 from trainbox.container.contract import hyperparameters
 from trainbox.errors import ChannelError, UsageError
-from trainbox.platforms import docker, local
-from trainbox.platforms.folder import MANIFEST
+from trainbox.platforms import docker, local, place
 from trainbox.platforms.job import JobFailed, TrainingJob
 
 PLATFORMS = {"local": local.run, "docker": docker.run}
@@ -62,6 +61,7 @@ def train(
     if image and on != "docker":
         raise UsageError(f"--image is for --on docker. Received: --on {on}.")
     if dry_run:
+        place.refuse(out, overwrite)
         print(json.dumps(_description(job, on, out), indent=2))
         return
     chosen = {"image": image} if image else {}
@@ -146,7 +146,7 @@ def _say(line: str) -> None:
 
 
 def _print_result(job: TrainingJob, out: Path, as_json: bool) -> None:
-    manifest = json.loads((out / MANIFEST).read_text(encoding="utf-8"))
+    manifest = json.loads((out / place.MANIFEST).read_text(encoding="utf-8"))
     if as_json:
         kept = ("task", "metrics", "models", "history", "problems")
         print(json.dumps({"bundle": str(out), "job": job.name, **{key: manifest.get(key) for key in kept}}, indent=2))

@@ -50,7 +50,7 @@ def run(arguments: Sequence[str], stop: Stop, environment: Mapping[str, str] = o
 
 def _train(paths: "Paths", stop: Stop) -> int:
     from trainbox.container.contract import failure
-    from trainbox.errors import RefusedInput, TrainboxError, TrainingFailed
+    from trainbox.errors import TrainboxError, TrainingFailed
 
     failure.clear(paths.failure)
     try:
@@ -62,7 +62,7 @@ def _train(paths: "Paths", stop: Stop) -> int:
         except (Interrupted, KeyboardInterrupt) as interruption:
             raise TrainingFailed("Told to stop before there was a model to save.") from interruption
     except BaseException as error:
-        if not isinstance(error, RefusedInput):
+        if _unforeseen(error):
             _log_traceback(error)
         line = failure.one_line(error)
         failure.write(paths.failure, line)
@@ -80,10 +80,20 @@ def _serve(paths: "Paths", environment: Mapping[str, str]) -> int:
         serve(paths, environment)
         return 0
     except Exception as error:
-        if not isinstance(error, TrainboxError):
+        if _unforeseen(error):
             _log_traceback(error)
         print(one_line(error), file=sys.stderr, flush=True)
         return error.exit_status if isinstance(error, TrainboxError) else 1
+
+
+def _unforeseen(error: BaseException) -> bool:
+    """Tell whether where an error arose says more than its one line: not where we raised it ourselves, knowing why."""
+    from trainbox.errors import RefusedInput, TrainboxError
+
+    if isinstance(error, RefusedInput):
+        return False
+    known = (OSError, Interrupted, KeyboardInterrupt, TrainboxError)
+    return not isinstance(error, TrainboxError) or not (error.__cause__ is None or isinstance(error.__cause__, known))
 
 
 def _log_traceback(error: BaseException) -> None:

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 from trainbox import tasks
 from trainbox.container import packages
 from trainbox.container.contract import channels, checkpoints, cluster, hyperparameters
-from trainbox.container.contract.paths import Paths
+from trainbox.container.contract.paths import Paths, refuse_unwritable
 from trainbox.container.interruption import Stop
-from trainbox.errors import HyperparameterError, TrainingFailed, UsageError
+from trainbox.errors import HyperparameterError, TrainingFailed
 from trainbox.training.config import TrainingConfig
 from trainbox.training.device import prepare
 
@@ -50,7 +50,8 @@ def train(paths: Paths, stop: Stop, say: Say = print) -> None:
     with _scratch() as scratch:
         with stop.at_once():
             job = read_job(paths, say)
-            refuse_unwritable(paths, job)
+            for folder in filter(None, (paths.model, job.checkpoints)):
+                refuse_unwritable(folder, folder, "Nothing was trained.")
             datasets = job.task.datasets(job.config, job.channels, scratch)
             say_what_was_read(datasets, say)
             refuse_oversized_batch(job.config, datasets)
@@ -96,25 +97,11 @@ def read_job(paths: Paths, say: Say) -> Job:
     return Job(task, config, data, checkpoints.read(paths), hyperparameters.as_received(paths))
 
 
-def refuse_unwritable(paths: Paths, job: Job) -> None:
-    """Raise UsageError where the model or the checkpoints could not be written at the end."""
-    for folder in filter(None, (paths.model, job.checkpoints)):
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=folder):
-                pass
-        except OSError as problem:
-            raise UsageError(f"{folder} cannot be written: {problem.strerror}. Nothing was trained.") from problem
-
-
 def say_what_was_read(datasets: tasks.Datasets, say: Say) -> None:
     """Put what will be trained on, and all that was left out, into the log."""
     say(f"train_examples={len(datasets.train)}; validation_examples={len(datasets.validation)};")
-    problems = datasets.problems
-    for verb, tallies in (("Skipped", problems.skips), ("Warning", problems.warnings)):
-        for reason, tally in tallies.items():
-            first = f", first: {tally.examples[0]}" if tally.examples else ""
-            say(f"{verb}: {reason} ({tally.count}{first})")
+    for sentence in datasets.problems.sentences():
+        say(sentence)
 
 
 def refuse_oversized_batch(config: TrainingConfig, datasets: tasks.Datasets) -> None:

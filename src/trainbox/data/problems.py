@@ -1,6 +1,6 @@
 """What was skipped while reading a data set, and why: counted by reason, the first examples kept."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -54,6 +54,13 @@ class Problems:
         for mine, theirs in ((self.skips, other.skips), (self.warnings, other.warnings)):
             for reason, tally in theirs.items():
                 mine.setdefault(reason, Tally()).merge(tally)
+
+    def sentences(self) -> Iterator[str]:
+        """Say each reason on a line, with how often and where first."""
+        for verb, tallies in (("Skipped", self.skips), ("Warning", self.warnings)):
+            for reason, tally in tallies.items():
+                first = f", first: {tally.examples[0]}" if tally.examples else ""
+                yield f"{verb}: {reason} ({tally.count}{first})"
 
     def as_dict(self) -> dict[str, Mapping[str, Any]]:
         """Return ``{"skipped": {reason: {"count", "examples"}}, "warnings": ...}`` for JSON."""

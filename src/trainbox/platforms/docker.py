@@ -14,7 +14,7 @@ from trainbox.container.contract import failure
 from trainbox.container.contract.paths import DEFAULT_BASE, Paths
 from trainbox.container.interruption import END_WITH_STDIN
 from trainbox.errors import UsageError
-from trainbox.platforms import containers, folder, program
+from trainbox.platforms import containers, folder, place, program
 from trainbox.platforms.containers import PLATFORM, About, mount
 from trainbox.platforms.job import JobFailed, TrainingJob
 
@@ -38,12 +38,12 @@ def run(
     ``image`` is Trainbox's own where not given, the one for GPUs where the engine has both. ``checkpoints`` and
     ``logs`` are as on the platform local. Raises RefusedInput before anything is started, JobFailed where it fails.
     """
-    folder.refuse_taken(out, overwrite)
+    place.refuse(out, overwrite)
     engine = containers.about()
     image = image or default_image(engine)
     containers.require_image(image)
-    with tempfile.TemporaryDirectory(prefix="trainbox-job-", ignore_cleanup_errors=True) as place:
-        paths = Paths(Path(place) / "ml")
+    with tempfile.TemporaryDirectory(prefix="trainbox-job-", ignore_cleanup_errors=True) as scratch:
+        paths = Paths(Path(scratch) / "ml")
         mounts = lay_out(job, paths, checkpoints, logs)
         name = f"trainbox-{job.name}-{secrets.token_hex(4)}"
         options = ["--name", name, *_environment(job), *identity(engine, os.getuid(), os.getgid()), *mounts]
@@ -53,7 +53,7 @@ def run(
             said = failure.read(paths.failure)
             raise JobFailed(said or _died(status, image), status if status in {1, 2} else 1, bool(said))
         folder.refuse_no_bundle(paths.model, image)
-        folder.move_into_place(paths.model, out)
+        place.put(paths.model, out)
     return out
 
 

@@ -1,28 +1,16 @@
-"""The folder that a job is run in, laid out as SageMaker lays out /opt/ml, and how its model gets to its place."""
+"""The folder that a job is run in, laid out as SageMaker lays out /opt/ml."""
 
 import json
-import shutil
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
 from trainbox.container.contract.paths import Paths
 from trainbox.errors import ChannelError, UsageError
+from trainbox.platforms import place
 from trainbox.platforms.job import TrainingJob
 
 HOST = "algo-1"
-MANIFEST = "manifest.json"
 CHECKPOINTS = "/opt/ml/checkpoints"
-
-
-def refuse_taken(out: Path, overwrite: bool) -> None:
-    """Raise UsageError where ``out`` is something that must not be replaced."""
-    if not (out.exists() or out.is_symlink()) or (out.is_dir() and not any(out.iterdir())):
-        return
-    if not overwrite:
-        raise UsageError(f"{out} exists already. Give another folder with --out, or replace it with --overwrite.")
-    if out.is_symlink() or not (out / MANIFEST).is_file():
-        raise UsageError(f"{out} is no model folder (it has no {MANIFEST}), so it is not replaced. Give another --out.")
 
 
 def write_documents(job: TrainingJob, paths: Paths, checkpoints: bool) -> None:
@@ -50,20 +38,8 @@ def refuse_missing(job: TrainingJob) -> None:
 
 def refuse_no_bundle(model: Path, image: str) -> None:
     """Raise UsageError where an image of someone else's ended well and left no model folder of ours."""
-    if not (model / MANIFEST).is_file():
-        raise UsageError(f"'{image}' ended well, but its model has no {MANIFEST}: it is no image of Trainbox's.")
-
-
-def move_into_place(model: Path, out: Path) -> None:
-    """Copy the bundle beside ``out`` and rename it, so that a reader sees the old one, none, or the whole new one."""
-    out = out.absolute()
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent, ignore_cleanup_errors=True) as beside:
-        incoming, outgoing = Path(beside) / "new", Path(beside) / "old"
-        shutil.copytree(model, incoming)
-        if out.exists():
-            out.rename(outgoing)
-        incoming.rename(out)
+    if not (model / place.MANIFEST).is_file():
+        raise UsageError(f"'{image}' ended well, but its model has no {place.MANIFEST}: it is no image of Trainbox's.")
 
 
 def _write(path: Path, document: Mapping[str, object]) -> None:

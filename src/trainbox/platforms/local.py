@@ -11,7 +11,7 @@ from trainbox.container import packages
 from trainbox.container.contract import failure
 from trainbox.container.contract.paths import BASE_VARIABLE, Paths
 from trainbox.container.interruption import END_WITH_STDIN
-from trainbox.platforms import folder, program
+from trainbox.platforms import folder, place, program
 from trainbox.platforms.job import JobFailed, TrainingJob
 
 
@@ -30,17 +30,17 @@ def run(
     output/data (for TensorBoard). Raises RefusedInput before anything is started, JobFailed where the job fails.
     """
     packages.require_training()
-    folder.refuse_taken(out, overwrite)
-    with tempfile.TemporaryDirectory(prefix="trainbox-job-", ignore_cleanup_errors=True) as place:
-        paths = Paths(Path(place) / "ml")
+    place.refuse(out, overwrite)
+    with tempfile.TemporaryDirectory(prefix="trainbox-job-", ignore_cleanup_errors=True) as scratch:
+        paths = Paths(Path(scratch) / "ml")
         lay_out(job, paths, checkpoints, logs)
         status = program.run(
-            [sys.executable, "-m", "trainbox.container", "train"], _environment(job, paths, place), say, _end_group
+            [sys.executable, "-m", "trainbox.container", "train"], _environment(job, paths, scratch), say, _end_group
         )
         if status != 0:
             said = failure.read(paths.failure)
             raise JobFailed(said or _died(status), status if status in {1, 2} else 1, bool(said))
-        folder.move_into_place(paths.model, out)
+        place.put(paths.model, out)
     return out
 
 

@@ -172,8 +172,11 @@ class Task(Protocol):
     def further_files(self, datasets: Datasets) -> Mapping[str, str]:
         """Return what else belongs into the bundle, by file name: lists of labels."""
 
-    def evaluate(self, bundle: "Bundle", paths: Sequence[Path]) -> Mapping[str, Any]:
-        """Score each exported file of a bundle on a data set; return ``{file name: {score name: value}}``."""
+    def evaluate(self, bundle: "Bundle", paths: Sequence[Path], say: Callable[[str], None]) -> Mapping[str, Any]:
+        """Score each exported file of a bundle on a data set; return ``{file name: {score name: value}}``.
+
+        What was left out of the data, and what to beware of in the scores, is said in sentences.
+        """
 
     def scores(self, config: Any, datasets: Datasets, files: Mapping[str, Path]) -> Mapping[str, Any]:
         """Score the exported files on the validation examples, as ``metrics`` of the manifest."""

@@ -2,9 +2,9 @@
 
 import difflib
 from collections.abc import Mapping
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from trainbox.errors import HyperparameterError
 
@@ -30,6 +30,24 @@ class TrainingConfig(BaseModel):
         "auto", description="Arithmetic; auto takes bfloat16 where the processor computes it natively."
     )
     checkpoint_seconds: float = Field(60.0, ge=0, description="Least time between two checkpoints within an epoch.")
+
+    only_for_training: ClassVar[tuple[str, ...]] = ()
+    """Hyperparameters that name what only the training itself had, as an earlier model to start from."""
+    counted_in_words: ClassVar[tuple[str, ...]] = ()
+    """Numbers that ``true`` and ``false`` have a meaning for."""
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_boolean_for_a_number(cls, value: Any, info: Any) -> Any:
+        # Python counts true as 1, and "epochs": true would train one epoch.
+        numeric = {int, float, int | None, float | None}
+        if (
+            isinstance(value, bool)
+            and cls.model_fields[info.field_name].annotation in numeric
+            and info.field_name not in cls.counted_in_words
+        ):
+            raise ValueError("it must be a number")
+        return value
 
     @classmethod
     def parse(cls, values: Mapping[str, Any]) -> Self:

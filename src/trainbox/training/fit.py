@@ -11,7 +11,7 @@ import keras
 from trainbox.errors import TrainingFailed
 from trainbox.training.checkpoint import CheckpointFolder, ignore_stage
 from trainbox.training.config import TrainingConfig
-from trainbox.training.guard import GuardedAdam, finite_loss
+from trainbox.training.guard import GuardedAdam, LossGuard, bad_steps
 from trainbox.training.memory import reused_memory
 from trainbox.training.progress import open_display
 from trainbox.training.recipe import Recipe
@@ -64,9 +64,10 @@ def fit(
     steps = TrainingSteps(recipe.train, config.batch_size, config.seed, config.steps_per_epoch, recipe.reader)
     validated_here = len(recipe.validation) and recipe.scores is None
     validation = ValidationSteps(recipe.validation, config.batch_size) if validated_here else None
-    _compile(recipe, config, steps.count)
+    guard = LossGuard()
+    _compile(recipe, config, steps.count, guard)
     folder = CheckpointFolder(checkpoints, fingerprint(recipe, config), on_stage) if checkpoints else None
-    run = Run(recipe, config, steps, folder, stop, open_display(say, monotonic), say)
+    run = Run(recipe, config, steps, folder, stop, open_display(say, monotonic), guard, say)
     resumed_from = _resume(run, say)
     try:
         if run.progress.stopped is None:
@@ -93,11 +94,11 @@ def fit(
     )
 
 
-def _compile(recipe: Recipe, config: TrainingConfig, steps_per_epoch: int) -> None:
+def _compile(recipe: Recipe, config: TrainingConfig, steps_per_epoch: int, guard: LossGuard) -> None:
     peak = config.learning_rate or recipe.learning_rate
     recipe.model.compile(
         optimizer=GuardedAdam(schedule_for(peak, steps_per_epoch, config.epochs), recipe.pace),
-        loss={name: finite_loss(loss) for name, loss in recipe.losses.items()},
+        loss={name: guard.guarded(loss) for name, loss in recipe.losses.items()},
         loss_weights=dict(recipe.loss_weights),
         metrics=dict(recipe.metrics),
         # XLA makes TensorFlow's convolutions several times slower on a CPU, and Keras would turn it on.
@@ -105,7 +106,8 @@ def _compile(recipe: Recipe, config: TrainingConfig, steps_per_epoch: int) -> No
     )
     # Keras makes these only in the first step; a checkpoint must find them before it.
     recipe.model.optimizer.build(recipe.model.trainable_variables)
-    recipe.model.evaluate(ValidationSteps(recipe.train, config.batch_size, batches=1), verbose=0)
+    with guard.off():
+        recipe.model.evaluate(ValidationSteps(recipe.train, config.batch_size, batches=1), verbose=0)
 
 
 def _resume(run: Run, say: Callable[[str], None]) -> int | None:
@@ -122,6 +124,7 @@ def _resume(run: Run, say: Callable[[str], None]) -> int | None:
         return None
     run.best = restore(run.model, checkpoint.arrays)
     run.progress = Progress(**checkpoint.facts)
+    run.told_of = bad_steps(run.model)[0]
     if run.progress.step:
         run.held_metrics = {name: array for name, array in checkpoint.arrays.items() if name.startswith("metrics/")}
     at = run.progress.epoch * run.steps.count + run.progress.step

@@ -3,7 +3,8 @@
 One bad batch, a box of no height or a picture that overflows, would else make every weight NaN for good.
 """
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
@@ -49,19 +50,50 @@ class GuardedAdam(AveragingAdam):
         self.bad_row.assign(going_on)
 
 
-def finite_loss(loss: Any) -> Any:
-    """Return a loss for Keras that is 0 where ``loss`` (its name, or a function) is no number: what is shown stays one.
+class LossGuard:
+    """Keeps the training loss that is shown a number. Validation is not guarded: a loss of 0 would be the best."""
 
-    The gradients are what they were, no numbers, and the optimizer passes over them.
-    """
-    function: Callable[[Any, Any], Any] = keras.losses.get(loss)
+    def __init__(self) -> None:
+        self._training = keras.Variable(1.0, trainable=False, dtype="float32", name="training")
 
-    def guarded(targets: Any, answers: Any) -> Any:
-        value = function(targets, answers)
-        return keras.ops.where(keras.ops.isfinite(value), value, keras.ops.zeros_like(value))
+    @contextlib.contextmanager
+    def off(self) -> Iterator[None]:
+        """Let losses be what they are within this block."""
+        self.turn(False)
+        try:
+            yield
+        finally:
+            self.turn(True)
 
-    guarded.__name__ = getattr(function, "__name__", type(function).__name__)
-    return guarded
+    def turn(self, on: bool) -> None:
+        """Guard from now on, or do not."""
+        self._training.assign(float(on))
+
+    def guarded(self, loss: Any) -> Any:
+        """Return a loss for Keras that is shown as 0 where ``loss`` (its name, or a function) is no number.
+
+        Its gradients are no numbers there, whatever they were, and the optimizer passes over them.
+        """
+        function: Callable[[Any, Any], Any] = keras.losses.get(loss)
+
+        def shown(targets: Any, answers: Any) -> Any:
+            value = function(targets, answers)
+            return keras.ops.where(self._training > 0, _shown(value), value)
+
+        shown.__name__ = getattr(function, "__name__", type(function).__name__)
+        return shown
+
+
+@keras.ops.custom_gradient  # type: ignore[untyped-decorator]
+def _shown(value: Any) -> Any:
+    ops = keras.ops
+    finite = ops.isfinite(value)
+
+    def gradient(*received: Any, upstream: Any = None) -> Any:
+        upstream = received[0] if upstream is None else upstream
+        return ops.where(finite, upstream, ops.full_like(upstream, np.nan))
+
+    return ops.where(finite, value, ops.zeros_like(value)), gradient
 
 
 def bad_steps(model: keras.Model) -> tuple[int, list[int], bool]:

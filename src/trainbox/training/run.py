@@ -13,7 +13,7 @@ from trainbox.errors import TrainingFailed
 from trainbox.training.averaging import averaged_weights, put_back, put_means_in
 from trainbox.training.checkpoint import CheckpointFolder
 from trainbox.training.config import TrainingConfig
-from trainbox.training.guard import IN_A_ROW, bad_steps
+from trainbox.training.guard import IN_A_ROW, LossGuard, bad_steps
 from trainbox.training.memory import hand_back
 from trainbox.training.progress import Display
 from trainbox.training.rate import Rate, Waiting
@@ -46,6 +46,7 @@ class Run:
     folder: CheckpointFolder | None
     stop: StopRequested
     display: Display
+    guard: LossGuard
     say: Callable[[str], None] = print
     clock: Callable[[], float] = monotonic
     progress: Progress = field(default_factory=Progress)
@@ -58,7 +59,7 @@ class Run:
         self._counted = self._looked = self._saved = self.clock()
         self._wait = self.config.checkpoint_seconds
         self._held_weights: list[np.ndarray] | None = None
-        self._bad = 0
+        self.told_of = 0
 
     @property
     def model(self) -> keras.Model:
@@ -102,11 +103,13 @@ class Run:
         """Put the mean weights in, and hold what the metrics gathered: validation gathers in the same ones."""
         self.held_metrics = metrics_of(self.model)
         self._held_weights = put_means_in(self.model)
+        self.guard.turn(False)
 
     def end_validation(self) -> None:
         """Put the weights back with which training goes on."""
         if self._held_weights is not None:
             put_back(self.model, self._held_weights)
+            self.guard.turn(True)
             self._held_weights = None
 
     def validated(self, synchronise: Callable[[], object]) -> Mapping[str, float]:
@@ -161,8 +164,8 @@ class Run:
         """Name the batches that were passed over since the last look; raise TrainingFailed for three in a row."""
         synchronise()
         count, steps, in_a_row = bad_steps(self.model)
-        new = steps[-(count - self._bad) :] if count > self._bad else []
-        self._bad = count
+        new = steps[-(count - self.told_of) :] if count > self.told_of else []
+        self.told_of = count
         for step in new:
             examples = self.recipe.train.describe(self.steps.indices(step - 1))
             self.say(f"Warning: step {step} is passed over, its gradients are no numbers. Examples: {examples}")

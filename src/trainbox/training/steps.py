@@ -72,12 +72,14 @@ class TrainingSteps(keras.utils.PyDataset):
     def indices(self, total_step: int) -> np.ndarray:
         """Return the examples of a step, counted from 0 over the whole run: int64 (batch size,)."""
         at_pass, step = divmod(total_step, self._per_pass)
-        if at_pass not in self._orders:
+        order = self._orders.get(at_pass)
+        if order is None:
             sequence = np.random.SeedSequence([self._seed, at_pass], spawn_key=(_ORDER,))
             order = np.random.Generator(np.random.PCG64(sequence)).permutation(len(self._examples))
-            self._orders = {number: kept for number, kept in self._orders.items() if number == at_pass - 1}
-            self._orders[at_pass] = order
-        return self._orders[at_pass][step * self.batch_size : (step + 1) * self.batch_size]
+            # Several threads may come here: each puts a whole new mapping in place.
+            self._orders = {**{number: kept for number, kept in self._orders.items() if number == at_pass - 1},
+                            at_pass: order}  # fmt: skip
+        return order[step * self.batch_size : (step + 1) * self.batch_size]
 
     def _drawn(self, step: int) -> tuple[np.ndarray, np.random.Generator]:
         """Return what a step of this epoch reads: its examples, and the state that draws their augmentation."""

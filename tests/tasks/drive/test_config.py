@@ -78,3 +78,9 @@ def test_the_task_loads_without_anything_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("name", ["epochs", "batch_size", "learning_rate", "seed", "minimum_throttle"])
+def test_true_is_no_number(name: str) -> None:
+    with pytest.raises(HyperparameterError, match=rf"'{name}' is wrong: it must be a number. Received: True."):
+        DriveConfig.parse({name: True})

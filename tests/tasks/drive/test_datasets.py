@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +42,14 @@ def test_duplicates_of_training_images_are_moved_to_training(write_tub, tmp_path
     assert datasets.problems.warnings["image is in training too: moved to training"].count == 2
 
 
+def test_what_lies_beside_a_duplicate_does_not_validate(write_tub, tmp_path: Path) -> None:
+    train = write_tub("one", angles(40))
+    held = write_tub("two", angles(20), pictures=[*range(100, 110), 7, *range(200, 209)])
+    datasets = read({"train": train, "validation": held}, tmp_path / "scratch", block_gap=2)
+    assert (len(datasets.train), len(datasets.validation)) == (41, 15)
+    assert datasets.problems.skips["next to an image that is in training too"].count == 4
+
+
 def test_a_tub_given_twice_is_split_alike_both_times(write_tub, tmp_path: Path) -> None:
     tubs = {"train": write_tub("one", angles(40)), "train-2": write_tub("two", angles(40))}
     datasets = read(tubs, tmp_path / "scratch")
@@ -75,6 +84,21 @@ def test_unreadable_images_are_counted_and_passed_over(write_tub, tmp_path: Path
     datasets = read({"train": tub}, tmp_path / "scratch")
     assert len(datasets.train) + len(datasets.validation) == 39
     assert datasets.problems.skipped == 1
+
+
+def test_a_tub_of_which_more_is_damaged_than_whole_is_refused(write_tub, tmp_path: Path) -> None:
+    tub = write_tub("one", angles(60))
+    for number in range(1, 32):
+        (tub / f"{number}_cam-image_array_.jpg").write_bytes(b"\xff\xd8\xff\xe0 no picture")
+    with pytest.raises(DataError, match=r"^Too many records cannot be read: 31 of 60\. Left out: .* \(31\)\.$"):
+        read({"train": tub}, tmp_path / "scratch")
+
+
+def test_deleted_records_are_not_damaged_ones(write_tub, tmp_path: Path) -> None:
+    tub = write_tub("one", angles(60))
+    (tub / "exclude.json").write_text(json.dumps(list(range(1, 36))))
+    datasets = read({"train": tub}, tmp_path / "scratch")
+    assert len(datasets.train) + len(datasets.validation) == 25
 
 
 def test_too_few_records_are_refused_with_counts(write_tub, tmp_path: Path) -> None:
@@ -153,7 +177,7 @@ def test_categorical_targets_are_bins_of_the_mirrored_angle(write_tub, tmp_path:
 
 def test_balance_weighs_training_and_not_validation(write_tub, tmp_path: Path) -> None:
     tub = write_tub("one", [0.0] * 36 + [0.9] * 4)
-    datasets = read({"train": tub}, tmp_path / "scratch", balance=True, validation="random")
+    datasets = read({"train": tub}, tmp_path / "scratch", balance=True, validation="random", smooth_steering=0)
     _, targets, weights = datasets.train.batch(np.arange(len(datasets.train)), None)
     assert weights is not None
     assert set(weights) == set(targets)

@@ -1,8 +1,9 @@
 import numpy as np
+import pytest
 
 from trainbox.data.problems import Problems
 from trainbox.tasks.drive.config import DriveConfig
-from trainbox.tasks.drive.samples import Samples, select
+from trainbox.tasks.drive.samples import Samples, select, smoothed_angle
 
 
 def chosen(tub: object, **hyperparameters: object) -> tuple[Samples, Problems]:
@@ -114,3 +115,26 @@ def test_every_record_is_used_or_its_skip_explained(make_tub) -> None:
     samples, problems = chosen(tub, with_slide=True, pilot="memory", minimum_throttle=0.2, filter="angle > -0.5")
     assert len(samples) > 0
     assert len(samples) + problems.skipped == 500
+
+
+def test_steering_is_averaged_over_neighbours_in_time(make_tub) -> None:
+    samples, _ = chosen(make_tub([0.0, 0.0, 1.0, 0.0, 0.0]))
+    smooth = smoothed_angle(samples, 1.0)
+    near, far = np.exp(-0.5), np.exp(-2.0)
+    assert smooth[2] == pytest.approx(1 / (1 + 2 * near + 2 * far))
+    np.testing.assert_allclose(smooth, smooth[::-1], rtol=1e-6)
+    np.testing.assert_array_equal(smoothed_angle(samples, 0.0), samples.angle)
+
+
+def test_averages_do_not_reach_over_gaps_sessions_or_tubs(make_tub) -> None:
+    gap = chosen(make_tub([0.0, 0.0, 1.0, 1.0], positions=[0, 1, 7, 8]))[0]
+    sessions = chosen(make_tub([0.0, 0.0, 1.0, 1.0], sessions=["a", "a", "b", "b"]))[0]
+    tubs = select([make_tub([0.0, 0.0]), make_tub([1.0, 1.0])], DriveConfig.parse({}), Problems())
+    for samples in (gap, sessions, tubs):
+        np.testing.assert_array_equal(smoothed_angle(samples, 2.0), [0, 0, 1, 1])
+
+
+def test_averages_know_only_the_samples_they_are_given(make_tub) -> None:
+    samples, _ = chosen(make_tub([0.0, 1.0, 0.0, 0.0, 0.0]))
+    apart = samples.take(np.array([0, 2, 3, 4]))
+    np.testing.assert_array_equal(smoothed_angle(apart, 1.0), np.zeros(4))

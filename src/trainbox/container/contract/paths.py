@@ -1,9 +1,12 @@
 """Where everything of the contract lies: one tree below ``SAGEMAKER_BASE_DIR``, ``/opt/ml`` where that is not set."""
 
 import os
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+from trainbox.errors import UsageError
 
 DEFAULT_BASE = Path("/opt/ml")
 BASE_VARIABLE = "SAGEMAKER_BASE_DIR"
@@ -69,3 +72,13 @@ class Paths:
     def checkpoints(self) -> Path:
         """The folder that SageMaker restores at the start and copies away continuously."""
         return self.base / "checkpoints"
+
+
+def refuse_unwritable(folder: Path, named: Path, advice: str) -> None:
+    """Make ``folder`` and try to write there; raise UsageError, naming ``named``, before hours are spent in vain."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as problem:
+        raise UsageError(f"{named} cannot be written: {problem.strerror}. {advice}") from problem

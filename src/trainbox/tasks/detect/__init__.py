@@ -98,20 +98,23 @@ class DetectTask:
 
         return further_files(datasets.labels)
 
-    def evaluate(self, bundle: "Bundle", paths: Sequence[Path]) -> Mapping[str, Any]:
+    def evaluate(self, bundle: "Bundle", paths: Sequence[Path], say: Callable[[str], None]) -> Mapping[str, Any]:
         """Score each model file on annotated pictures; ``{file name: scores}``."""
         from trainbox.tasks.detect.datasets import read_examples
         from trainbox.tasks.detect.deploying import ending_of_manifest, network_of, sizes_of_manifest, spec_of_manifest
         from trainbox.tasks.detect.scoring import open_files, score_files
 
         config = self.config.parse(bundle.manifest["hyperparameters"])
-        labels, spec = bundle.manifest["labels"], spec_of_manifest(bundle.manifest)
+        labels, spec, problems = bundle.manifest["labels"], spec_of_manifest(bundle.manifest), Problems()
         with tempfile.TemporaryDirectory(prefix="trainbox-", ignore_cleanup_errors=True) as scratch:
-            examples = read_examples(config, labels, spec.size, paths, Path(scratch), Problems())
+            examples = read_examples(config, labels, spec.size, paths, Path(scratch), problems)
             files = {name: bundle.file(name) for name in bundle.manifest["models"]}
             models = open_files(files, network_of(bundle.manifest), trusted=False)
             ending, sizes = ending_of_manifest(bundle.manifest), sizes_of_manifest(bundle.manifest)
-            return dict(score_files(models, examples, labels, ending, sizes)["files"])
+            scores = score_files(models, examples, labels, ending, sizes)
+        for sentence in (*problems.sentences(), *scores["warnings"]):
+            say(sentence)
+        return dict(scores["files"])
 
     def scores(self, config: "DetectConfig", datasets: Any, files: Mapping[str, Path]) -> Mapping[str, Any]:
         """Score the files just written on the validation pictures."""

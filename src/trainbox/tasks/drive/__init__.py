@@ -95,18 +95,21 @@ class DriveTask:
         """Return nothing: a pilot's files are all there is."""
         return {}
 
-    def evaluate(self, bundle: "Bundle", paths: Sequence[Path]) -> Mapping[str, Any]:
-        """Score each model file on tubs, all of whose records are used; ``{file name: scores}``."""
+    def evaluate(self, bundle: "Bundle", paths: Sequence[Path], say: Callable[[str], None]) -> Mapping[str, Any]:
+        """Score each model file on the records of tubs that training would have used; ``{file name: scores}``."""
         from trainbox.tasks.drive.datasets import read_examples
         from trainbox.tasks.drive.predict import config_of
         from trainbox.tasks.drive.scoring import open_files, score
 
-        config = config_of(bundle)
+        config, problems = config_of(bundle), Problems()
         with tempfile.TemporaryDirectory(prefix="trainbox-", ignore_cleanup_errors=True) as scratch:
-            examples = read_examples(config, paths, Path(scratch), Problems())
+            examples = read_examples(config, paths, Path(scratch), problems)
             models = open_files({name: bundle.file(name) for name in bundle.manifest["models"]}, config, trusted=False)
             means = bundle.manifest["data"]["train_mean"]
-            return score(models, examples, means, config.seed)["files"]
+            scores = score(models, examples, means, config.seed)
+        for sentence in (*problems.sentences(), *scores["warnings"]):
+            say(sentence)
+        return dict(scores["files"])
 
     def scores(self, config: "DriveConfig", datasets: Any, files: Mapping[str, Path]) -> Mapping[str, Any]:
         """Score the files just written on the validation examples."""

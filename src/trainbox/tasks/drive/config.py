@@ -1,7 +1,7 @@
 """The hyperparameters of ``drive``. docs/hyperparameters.md lists them; a test holds it to this file."""
 
 from collections.abc import Mapping
-from typing import Any, Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 from pydantic import Field, field_validator, model_validator
 
@@ -24,6 +24,9 @@ JOB_OF_OLD: Mapping[str, Any] = {
 
 class DriveConfig(TrainingConfig):
     """Hyperparameters of a pilot's training, beside those every task shares."""
+
+    only_for_training: ClassVar[tuple[str, ...]] = ("transfer",)
+    counted_in_words: ClassVar[tuple[str, ...]] = ("with_slide",)
 
     pilot: Literal["linear", "categorical", "inferred", "memory", "robocars"] = Field(
         "linear", description="The network: the type the car is started with; robocars is the original job's."
@@ -60,11 +63,18 @@ class DriveConfig(TrainingConfig):
     augment: tuple[Augmentation, ...] = Field(
         AUGMENTATIONS, description="Random changes of training images; true means all of them, false none."
     )
+    smooth_steering: float = Field(
+        1.5,
+        ge=0,
+        le=30,
+        description="Frames (standard deviation) over which the steering to learn is averaged; 0 learns it as driven. "
+        "Validation is on what was driven.",
+    )
     balance: bool = Field(False, description="Weigh records so that rare steering angles count more.")
     dropout: Dropout = Field(
-        "dense",
+        "none",
         description="Which dropout of the car's networks to train with: all (car, or true), only that between the "
-        "dense layers, or none (or false).",
+        "dense layers (dense), or none (or false).",
     )
     transfer: str | None = Field(
         None, description="CHANNEL or CHANNEL/FILE holding a bundle, .keras or .h5 whose arrays training starts from."

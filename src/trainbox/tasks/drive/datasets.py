@@ -19,12 +19,14 @@ from trainbox.tasks.drive.bins import ANGLE_BINS, THROTTLE_BINS, angle_bin, thro
 from trainbox.tasks.drive.config import DriveConfig
 from trainbox.tasks.drive.examples import DriveExamples
 from trainbox.tasks.drive.pilots import HEIGHT, KINDS, WIDTH
-from trainbox.tasks.drive.samples import Samples, select
+from trainbox.tasks.drive.samples import Samples, select, smoothed_angle
 from trainbox.tasks.drive.transfer import TRANSFER_CHANNELS, Arrays, find_transfer
 from trainbox.tasks.drive.tubs import Tub, read_tubs
 
 VALIDATION_CHANNELS = ("validation", "test")
 SAME_ANGLE = 1e-3
+MAX_DAMAGED_SHARE = 0.5
+"""Of the records that nobody deleted: where more cannot be read, the tub is not what its user takes it for."""
 
 
 @dataclass(frozen=True)
@@ -57,20 +59,23 @@ def read_datasets(config: DriveConfig, channels: Mapping[str, Path], scratch: Pa
     _refuse_few(len(samples), found, config, problems)
     cache = build_cache(samples.images, (HEIGHT, WIDTH), scratch, problems)
     rows = np.flatnonzero(cache.usable)
+    _refuse_damaged([*tubs, *held_back], len(samples) - len(rows), problems)
     _refuse_few(len(rows), found, config, problems)
     samples, validates = samples.take(rows), validates[rows]
     digests = [cache.digests[row] for row in rows.tolist()]
     if held_back:
-        validates = _without_twins(samples, validates, digests, problems)
+        trains, validates = _without_twins(samples, validates, digests, config, problems)
     else:
         validates = _with_twins(samples, _split(samples, config), digests, problems)
-    trains = ~validates if held_back else _apart(samples, validates, config, problems)
+        trains = _apart(samples, validates, config, problems)
     _refuse_one_sided(trains, validates, bool(held_back))
     train = _examples(cache, rows, samples, trains, config, training=True)
     validation = _examples(cache, rows, samples, validates, config, training=False)
     if np.ptp(train.angle) < SAME_ANGLE:
         problems.warn("the steering never changes in what is trained on: there is nothing to learn")
     facts = _facts([*tubs, *held_back], found, samples, train, validation, config)
+    if held_back:
+        facts["validation"] = "channel"
     fingerprint = _fingerprint(train, validation, initial)
     return DriveDatasets(train, validation, (), problems, fingerprint, facts, initial)
 
@@ -101,8 +106,13 @@ def _named(config: DriveConfig) -> tuple[str, ...]:
 
 
 def _tubs(channels: Mapping[str, Path], problems: Problems) -> list[Tub]:
-    tubs = []
+    tubs: list[Tub] = []
+    seen: set[Path] = set()
     for name, path in channels.items():
+        if path.resolve() in seen:
+            problems.warn("path was given twice and is read once", f"channel {name}")
+            continue
+        seen.add(path.resolve())
         try:
             tubs += read_tubs([path], problems)
         except DataError as error:
@@ -127,6 +137,13 @@ def _refuse_few(count: int, found: int, config: DriveConfig, problems: Problems)
         )
 
 
+def _refuse_damaged(tubs: Sequence[Tub], unreadable: int, problems: Problems) -> None:
+    kept = sum((tub.found or len(tub.records)) - tub.deleted for tub in tubs)
+    damaged = kept - sum(len(tub.records) for tub in tubs) + unreadable
+    if damaged > MAX_DAMAGED_SHARE * kept:
+        raise DataError(f"Too many records cannot be read: {damaged} of {kept}. {_left_out(problems)}")
+
+
 def _left_out(problems: Problems) -> str:
     """Say in one sentence why records were left out, the commonest reason first."""
     reasons = sorted(problems.skips.items(), key=lambda item: -item[1].count)
@@ -141,15 +158,21 @@ def _split(samples: Samples, config: DriveConfig) -> np.ndarray:
     return split.blocks(samples.group.tolist(), config.validation_fraction, config.seed, config.block_length)
 
 
-def _without_twins(samples: Samples, validates: np.ndarray, digests: list[bytes], problems: Problems) -> np.ndarray:
-    """Move validation samples whose very image file is also trained on to training: bool (n,)."""
+def _without_twins(
+    samples: Samples, validates: np.ndarray, digests: list[bytes], config: DriveConfig, problems: Problems
+) -> tuple[np.ndarray, np.ndarray]:
+    """Move validation samples whose very image file is also trained on to training, and leave out those beside them.
+
+    Returns which samples train and which validate: bool (n,) each.
+    """
     trained = {digest for digest, held in zip(digests, validates, strict=True) if not held}
-    kept = validates.copy()
-    for index in np.flatnonzero(validates):
-        if digests[index] in trained:
-            kept[index] = False
-            problems.warn("image is in training too: moved to training", str(samples.images[index]))
-    return kept
+    moved = np.array([held and digest in trained for digest, held in zip(digests, validates, strict=True)], bool)
+    for index in np.flatnonzero(moved):
+        problems.warn("image is in training too: moved to training", str(samples.images[index]))
+    near = split.beside(moved, samples.group.tolist(), config.block_gap) & validates
+    for index in np.flatnonzero(near):
+        problems.skip("next to an image that is in training too", str(samples.images[index]))
+    return ~validates | moved, validates & ~moved & ~near
 
 
 def _with_twins(samples: Samples, validates: np.ndarray, digests: list[bytes], problems: Problems) -> np.ndarray:
@@ -186,17 +209,18 @@ def _examples(
 ) -> DriveExamples:
     indices = np.flatnonzero(chosen)
     ours = samples.take(indices)
+    angle = smoothed_angle(ours, config.smooth_steering) if training else ours.angle
     return DriveExamples(
         cache,
         rows[indices],
-        ours.angle,
+        angle,
         ours.throttle,
         ours.memory,
         tuple(str(image) for image in ours.images),
         KINDS[config.pilot],
         config.throttle_range,
         config.augment if training else (),
-        steering_weights(ours.angle) if training and config.balance else None,
+        steering_weights(angle) if training and config.balance else None,
     )
 
 

@@ -16,13 +16,19 @@ from trainbox.tasks.drive.config import DriveConfig
 from trainbox.tasks.drive.expression import CannotApply, Expression
 from trainbox.tasks.drive.tubs import Record, Tub
 
+GAP = 1_000_000
+"""By how much moments jump where frames are missing: by more than any smoothing reaches."""
+REACH = 3
+"""Deviations that a neighbour may be away."""
+
 
 @dataclass(frozen=True)
 class Samples:
     """Samples in order of driving, tub after tub.
 
     ``angle``, ``throttle`` float32 (n,), -1..1; ``memory`` float32 (n, 2 * length), the commands before as angle,
-    throttle, oldest first (length 0 where the pilot has none); ``group`` int64 (n,), one number a session of a tub.
+    throttle, oldest first (length 0 where the pilot has none); ``group`` int64 (n,), one number a session of a tub;
+    ``moment`` int64 (n,), rising by one from frame to frame and by more where there is a gap.
     """
 
     images: list[FileReference]
@@ -30,6 +36,7 @@ class Samples:
     throttle: np.ndarray
     memory: np.ndarray
     group: np.ndarray
+    moment: np.ndarray
 
     def __len__(self) -> int:
         return len(self.images)
@@ -37,17 +44,20 @@ class Samples:
     def take(self, indices: np.ndarray) -> "Samples":
         """Return the samples at ``indices`` (int64), in that order."""
         images = [self.images[index] for index in indices]
-        return Samples(images, self.angle[indices], self.throttle[indices], self.memory[indices], self.group[indices])
+        columns = (self.angle, self.throttle, self.memory, self.group, self.moment)
+        return Samples(images, *(column[indices] for column in columns))
 
     def and_then(self, other: "Samples") -> "Samples":
         """Return these samples followed by others, whose groups get numbers of their own."""
         group = other.group + (self.group.max() + 1 if len(self) else 0)
+        moment = other.moment + (self.moment.max() + GAP if len(self) else 0)
         return Samples(
             self.images + other.images,
             np.concatenate([self.angle, other.angle]),
             np.concatenate([self.throttle, other.throttle]),
             np.concatenate([self.memory, other.memory]),
             np.concatenate([self.group, group]),
+            np.concatenate([self.moment, moment]),
         )
 
 
@@ -83,6 +93,7 @@ def _of_tub(tub: Tub, config: DriveConfig, memory_length: int, problems: Problem
         throttle,
         commands[before].reshape(len(images), 2 * memory_length),
         np.array(group, np.int64),
+        given + GAP * runs[given],
     )
 
 
@@ -161,4 +172,22 @@ def _keep(
 
 def _empty(memory_length: int) -> Samples:
     nothing = np.zeros(0, np.float32)
-    return Samples([], nothing, nothing, np.zeros((0, 2 * memory_length), np.float32), np.zeros(0, np.int64))
+    none = np.zeros(0, np.int64)
+    return Samples([], nothing, nothing, np.zeros((0, 2 * memory_length), np.float32), none, none)
+
+
+def smoothed_angle(samples: Samples, deviation: float) -> np.ndarray:
+    """Return the angles averaged over their neighbours in time among the samples: float32 (n,).
+
+    Neighbours count by a normal distribution of ``deviation`` frames; a gap in time is not bridged. A driver's thumb
+    goes from nothing to full lock and back; what the track asks for lies between.
+    """
+    total, weights = samples.angle.astype(np.float64), np.ones(len(samples))
+    for distance in range(1, int(REACH * deviation) + 1):
+        weight = np.exp(-0.5 * (distance / deviation) ** 2)
+        for wanted in (samples.moment - distance, samples.moment + distance):
+            at = np.minimum(np.searchsorted(samples.moment, wanted), len(samples) - 1)
+            there = samples.moment[at] == wanted
+            total[there] += weight * samples.angle[at[there]]
+            weights[there] += weight
+    return (total / weights).astype(np.float32)

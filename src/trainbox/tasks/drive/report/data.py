@@ -12,6 +12,7 @@ from trainbox.report.words import share
 
 _SPLITS = {
     "blocks": "Validation frames are contiguous blocks of driving, never cut out of the middle of what was trained on.",
+    "channel": "Validation frames are of a channel of their own: none of their images was trained on.",
     "random": "Validation frames were drawn at random, as donkeycar does: neighbours are near copies, so the scores "
     "flatter. Set validation=blocks for scores that hold on the track.",
 }

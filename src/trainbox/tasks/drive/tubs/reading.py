@@ -31,7 +31,7 @@ class TubReading:
     def __init__(self, tree: FileTree, folder: str, version: int, problems: Problems) -> None:
         self.tree, self.folder, self.version, self.problems = tree, folder, version, problems
         self.image_key = IMAGE
-        self.found = 0
+        self.found = self.deleted = 0
         self._records: list[Record] = []
         self._spare: list[FileReference] = []
         self._named: set[str] = set()
@@ -48,6 +48,7 @@ class TubReading:
     def add(self, values: Any, position: int, index: int, where: str, left_out: str = "") -> None:
         """Take one record, or count why it is left out; ``left_out`` says that its user deleted it."""
         self.found += 1
+        self.deleted += bool(left_out)
         image = None
         try:
             if not isinstance(values, dict):
@@ -83,7 +84,7 @@ class TubReading:
         self._warn_of_clock(label)
         if len(self._records) > 1 and len({record.angle for record in self._records}) == 1:
             self.problems.warn("steering is constant: nothing can be learned from it", label)
-        return Tub(label, self.version, self._records, self.found, tuple(self._spare))
+        return Tub(label, self.version, self._records, self.found, tuple(self._spare), self.deleted)
 
     def _record(self, values: Mapping[str, Any], position: int, index: int, image: FileReference | None) -> Record:
         if values.get("__empty__"):

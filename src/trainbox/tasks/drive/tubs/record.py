@@ -42,7 +42,8 @@ class Record:
 class Tub:
     """The usable records of one tub, sessions contiguous and in order.
 
-    ``found`` counts every record there was, usable or not. ``spare_images`` are those of records that were left out.
+    ``found`` counts every record there was, usable or not, and ``deleted`` those of them that their user deleted.
+    ``spare_images`` are those of records that were left out.
     """
 
     label: str
@@ -50,6 +51,7 @@ class Tub:
     records: list[Record]
     found: int = 0
     spare_images: tuple[FileReference, ...] = ()
+    deleted: int = 0
 
 
 class UnusableRecord(Exception):
