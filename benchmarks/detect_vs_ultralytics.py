@@ -24,7 +24,7 @@ from drive_vs_donkeycar import machine
 from watching import Watched, watch
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-from cars.environments import Environment, environment
+from environments import Environment, environment
 
 ULTRALYTICS = Environment(
     "3.11",

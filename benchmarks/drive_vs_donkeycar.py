@@ -20,7 +20,7 @@ from tub_parts import Parts, in_parts, records, write_long, write_part
 from watching import Watched, watch
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-from cars.environments import Environment, environment
+from environments import Environment, environment
 
 DONKEYCAR = Environment(
     "3.12", ("donkeycar==5.4.0", "tensorflow-cpu==2.19.*", "tf-keras==2.19.*", "ai-edge-litert>=2.1.4", "setuptools<81")

@@ -28,7 +28,7 @@ from pathlib import Path
 from load import Load, load, request
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-from cars.environments import Environment, environment
+from environments import Environment, environment
 
 PEER = Environment("3.11", ("flask", "gunicorn", "tensorflow-cpu==2.21.*", "pillow", "numpy"))
 HERE = Path(__file__).parent
