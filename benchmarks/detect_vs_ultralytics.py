@@ -133,8 +133,8 @@ def train_trainbox(asked: argparse.Namespace, folder: Path) -> None:
         "epochs": asked.epochs, "image_size": asked.size, "seed": asked.seed, "batch_size": BATCH,
         "quantize": "true", "inference_type": "QUANTIZED_UINT8",
     }  # fmt: skip
-    settings = [*(f"{name}={value}" for name, value in options.items()), *asked.set]
-    parts = [part for setting in settings for part in ("-p", setting)]
+    options |= dict(setting.split("=", 1) for setting in asked.set)
+    parts = [part for name, value in options.items() for part in ("-p", f"{name}={value}")]
     channels = [f"train={asked.data}", f"checkpoint={asked.checkpoint}"]
     seen = watch([sys.executable, "-m", "trainbox", "train", "detect", *channels, *parts, "--out", out])
     scored = watch([sys.executable, "-m", "trainbox", "evaluate", out, asked.data, "--json"])
