@@ -42,6 +42,17 @@ BAD = {
         "nested",
     ),
     "empty lists by the thousand": (b"[" + b"[]," * 40_000 + b"[]]", "application/json", {}, 400, "parts"),
+    "numbers by the million": (b"[" + b"1," * 400_000 + b"1]", "application/json", {}, 400, "parts"),
+    "keys by the million": (
+        b"{" + b",".join(b'"%d":1' % n for n in range(90_000)) + b"}",
+        "application/json",
+        {},
+        400,
+        "parts",
+    ),
+    "quotes that never end": (b"[]" * 65 + b'"' + b'\\"' * 500_000, "application/json", {}, 400, "not JSON"),
+    "lines by the million": (b"1\n" * 500_000, "application/jsonlines", {}, 400, "parts"),
+    "too many items": (b"[" + b"1," * 256 + b"1]", "application/json", {}, 400, "At most 256"),
     "key twice": (f'{{"image": "{TEXT}", "image": ""}}'.encode(), "application/json", {}, 400, "twice"),
     "a number": (b"3", "application/json", {}, 400, "must be an object"),
     "an empty list": (b"[]", "application/json", {}, 400, "empty"),
@@ -69,7 +80,9 @@ BAD = {
 @pytest.mark.parametrize("name", BAD)
 def test_a_bad_request_is_refused_with_its_reason(server: Server, name: str) -> None:
     content, kind, headers, status, why = BAD[name]
+    began = time.monotonic()
     reply = server.post(content, kind, **headers)
+    assert time.monotonic() - began < 2, "nobody else is kept waiting"
     assert (reply.status, why in reply.json["error"]) == (status, True), reply.json
     assert "\n" not in reply.json["error"]
     assert server.post(GOOD).status == 200, "the next one is answered"
