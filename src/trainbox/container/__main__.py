@@ -40,7 +40,7 @@ def run(arguments: Sequence[str], stop: Stop, environment: Mapping[str, str] = o
         print(USAGE)
         return 0
     if list(arguments) == ["serve"]:
-        return _serve(paths, environment)
+        return _serve(paths, environment, stop)
     # SageMaker's newer client starts the image without an argument.
     if list(arguments) == ["train"] or (not arguments and paths.config.is_dir()):
         return _train(paths, stop)
@@ -70,14 +70,14 @@ def _train(paths: "Paths", stop: Stop) -> int:
         return error.exit_status if isinstance(error, TrainboxError) else 1
 
 
-def _serve(paths: "Paths", environment: Mapping[str, str]) -> int:
+def _serve(paths: "Paths", environment: Mapping[str, str], stop: Stop) -> int:
     from trainbox.container.contract.failure import one_line
     from trainbox.errors import TrainboxError
 
     try:
         from trainbox.container.serve import serve
 
-        serve(paths, environment)
+        serve(paths, environment, stop)
         return 0
     except Exception as error:
         if _unforeseen(error):

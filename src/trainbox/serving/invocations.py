@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from starlette.requests import Request
 from starlette.responses import Response
 
-from trainbox.serving import formats, interpreters
+from trainbox.serving import formats, questions
 from trainbox.serving.bodies import Disconnected, read_body, until_gone
 from trainbox.serving.interpreters import Answered, Interpreters
 from trainbox.serving.models import Model
@@ -36,6 +36,8 @@ async def invoke(request: Request, model: Model, pool: Interpreters, settings: S
         answers = await _while_there(request, _answers(pool, model.name, asked, wanted.wording))
     except Disconnected:
         return Response(status_code=CLIENT_GONE)  # for the count: nobody hears it
+    if asked.form == "one" and answers[0].failed:
+        raise Refused(500, f"The picture can be read, but {answers[0].error}.")
     bodies = [answer.body for answer in answers]
     return Response(formats.put(asked, bodies, [answer.error for answer in answers]), media_type=wanted.media)
 
@@ -63,13 +65,13 @@ async def _answers(pool: Interpreters, model: str, asked: formats.Asked, wording
             pictures = [asked.items[place].picture for place in places]
             for place, answer in zip(places, await pool.ask(model, pictures, threshold, wording), strict=True):
                 answers[place] = answer
-    except interpreters.Busy as error:
+    except questions.Busy as error:
         raise Refused(503, str(error), RETRY) from None
-    except interpreters.TooSlow as error:
+    except questions.TooSlow as error:
         raise Refused(504, str(error)) from None
-    except interpreters.Gone as error:
+    except questions.Gone as error:
         raise Refused(404, str(error)) from None
-    except interpreters.Crashed as error:
+    except questions.Crashed as error:
         raise Refused(500, str(error)) from None
     return answers
 
@@ -78,11 +80,11 @@ async def _while_there(request: Request, answers: Coroutine[Any, Any, Result]) -
     """Return the answers, unless the client goes before: then raise Disconnected, and what waits is taken back."""
     asking = asyncio.current_task()
     gone = asyncio.ensure_future(until_gone(request.receive))
-    left = False
+    left = answered = False
 
     def leave(_: object) -> None:
         nonlocal left
-        if not gone.cancelled() and asking is not None:
+        if not gone.cancelled() and not answered and asking is not None:
             left = True
             asking.cancel()
 
@@ -94,7 +96,7 @@ async def _while_there(request: Request, answers: Coroutine[Any, Any, Result]) -
             raise Disconnected from None
         raise
     finally:
-        gone.remove_done_callback(leave)
+        answered = True  # leave may be on its way already
         gone.cancel()
 
 

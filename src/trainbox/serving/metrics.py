@@ -7,8 +7,9 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator, Mapping
 
-from trainbox.serving.interpreters import Interpreters, Observed
+from trainbox.serving.interpreters import Interpreters
 from trainbox.serving.models import Model
+from trainbox.serving.questions import Observed
 
 MEDIA = "text/plain; version=0.0.4; charset=utf-8"
 BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)

@@ -13,7 +13,7 @@ from trainbox.errors import TrainboxError
 from trainbox.serving import wire
 
 Answer = tuple[dict[str, Any], list[bytes]]
-_SECONDS_TO_END = 4.0
+_SECONDS_TO_END = 2.0
 
 
 class Lost(TrainboxError):
@@ -48,7 +48,8 @@ class Process(asyncio.Protocol):
         """Start a process; it needs a moment before it answers."""
         ours, theirs = socket.socketpair()
         with theirs:
-            command = [sys.executable, "-m", "trainbox.serving.worker", str(theirs.fileno())]
+            # -P: what lies in the folder that we were started in is not imported.
+            command = [sys.executable, "-P", "-m", "trainbox.serving.worker", str(theirs.fileno())]
             popen = subprocess.Popen(
                 command, pass_fds=(theirs.fileno(),), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
             )
@@ -103,7 +104,7 @@ class Process(asyncio.Protocol):
         self._popen.kill()
 
     async def end(self) -> None:
-        """End the process when it has answered what it was asked, or after four seconds."""
+        """End the process when it has answered what it was asked, or after two seconds."""
         if not self._transport.is_closing():
             self._transport.write_eof()
         try:

@@ -66,8 +66,11 @@ def _unload(models: dict[str, tasks.Served], head: Mapping[str, Any], _: Sequenc
 
 
 def _ask(models: dict[str, tasks.Served], head: Mapping[str, Any], pictures: Sequence[bytes]) -> Answer:
-    """Answer pictures in turn: JSON for each, or why there is none under its place in ``errors``."""
-    served, errors, bodies = models[head["model"]], {}, []
+    """Answer pictures in turn: JSON for each, or why there is none under its place in ``errors``.
+
+    ``failed`` are the places of those that can be read, and that the model has no answer to.
+    """
+    served, errors, failed, bodies = models[head["model"]], {}, [], []
     times = {"decode": 0.0, "inference": 0.0}
     served.forget()
     for place, picture in enumerate(pictures):
@@ -76,7 +79,12 @@ def _ask(models: dict[str, tasks.Served], head: Mapping[str, Any], pictures: Seq
         except UnreadableFile as error:
             errors[place] = error.reason
             bodies.append(b"")
-    return {"errors": errors, "seconds": times}, bodies
+        except Exception as error:  # the interpreter raises what it likes, and one picture is no reason to end
+            print(f"No answer to a picture: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
+            errors[place] = "the model has no answer to it"
+            failed.append(place)
+            bodies.append(b"")
+    return {"errors": errors, "failed": failed, "seconds": times}, bodies
 
 
 def _answered(served: tasks.Served, picture: bytes, head: Mapping[str, Any], times: dict[str, float]) -> bytes:
