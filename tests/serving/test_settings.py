@@ -29,10 +29,12 @@ def test_sagemakers_words_are_heard() -> None:
             "SAGEMAKER_BATCH": "True",
             "SAGEMAKER_MAX_PAYLOAD_IN_MB": "20",
             "SAGEMAKER_MAX_CONCURRENT_TRANSFORMS": "5",
+            "SAGEMAKER_BATCH_STRATEGY": "SINGLE_RECORD",
         }
     )
     assert (settings.workers, settings.timeout, settings.port) == (3, 7.5, 9000)
     assert (settings.largest_body, settings.transforms, settings.page) == (20 * MEGABYTE, 5, False)
+    assert settings.strategy == "SINGLE_RECORD"
 
 
 def test_zero_and_nothing_mean_the_default() -> None:
@@ -53,6 +55,7 @@ def test_zero_and_nothing_mean_the_default() -> None:
         ("MODEL_SERVER_TIMEOUT", "soon"),
         ("SAGEMAKER_BIND_TO_PORT", "70000"),
         ("SAGEMAKER_MULTI_MODEL", "yes please"),
+        ("SAGEMAKER_BATCH_STRATEGY", "all"),
     ],
 )
 def test_what_is_wrong_is_named(name: str, value: str) -> None:

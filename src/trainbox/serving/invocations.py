@@ -1,7 +1,7 @@
 """``POST /invocations``: pictures in, answers out."""
 
 import asyncio
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, TypeVar
 
 from starlette.requests import Request
@@ -9,10 +9,11 @@ from starlette.responses import Response
 
 from trainbox.serving import formats, questions
 from trainbox.serving.bodies import Disconnected, read_body, until_gone
-from trainbox.serving.interpreters import Answered, Interpreters
+from trainbox.serving.interpreters import Interpreters
 from trainbox.serving.models import Model
+from trainbox.serving.questions import Answered
 from trainbox.serving.refusals import Refused
-from trainbox.serving.settings import Settings
+from trainbox.serving.state import State
 
 ATTRIBUTES = "x-amzn-sagemaker-custom-attributes"
 CLIENT_GONE = 499
@@ -20,26 +21,30 @@ RETRY = {"Retry-After": "1"}
 Result = TypeVar("Result")
 
 
-async def invoke(request: Request, model: Model, pool: Interpreters, settings: Settings) -> Response:
+async def invoke(request: Request, model: Model, state: State) -> Response:
     """Answer one request about pictures; raise Refused."""
-    headers = request.headers
-    if headers.get("content-encoding", "identity").lower() not in ("identity", ""):
-        raise Refused(415, f"A body is not decompressed. Received: {headers['content-encoding'][:40]}. Send it plain.")
-    try:
-        length = headers.get("content-length")
-        body = await read_body(request.receive, length, settings.largest_body, settings.body_timeout)
-        threshold = _threshold(request)
-        asked = formats.read(
-            headers.get("content-type", ""), body, threshold, takes_threshold=model.service.takes_threshold
-        )
-        wanted = formats.wanted(headers.get("accept", ""), model.service.wordings, asked.form)
-        answers = await _while_there(request, _answers(pool, model.name, asked, wanted.wording))
-    except Disconnected:
-        return Response(status_code=CLIENT_GONE)  # for the count: nobody hears it
+    encoding = request.headers.get("content-encoding", "identity")
+    if encoding.lower() not in ("identity", ""):
+        raise Refused(415, f"A body is not decompressed. Received: {encoding[:40]}. Send it plain.")
+    with state.room.share() as take:
+        try:
+            asked = await _asked(request, model, state, take)
+            wanted = formats.wanted(request.headers.get("accept", ""), model.service.wordings, asked.form)
+            answers = await _while_there(request, _answers(state.pool, model.name, asked, wanted.wording))
+        except Disconnected:
+            return Response(status_code=CLIENT_GONE)  # for the count: nobody hears it
     if asked.form == "one" and answers[0].failed:
         raise Refused(500, f"The picture can be read, but {answers[0].error}.")
     bodies = [answer.body for answer in answers]
     return Response(formats.put(asked, bodies, [answer.error for answer in answers]), media_type=wanted.media)
+
+
+async def _asked(request: Request, model: Model, state: State, take: Callable[[int], None]) -> formats.Asked:
+    """Read what is asked; raise Refused or Disconnected."""
+    length, settings = request.headers.get("content-length"), state.settings
+    body = await read_body(request.receive, length, settings.largest_body, settings.body_timeout, take)
+    kind = request.headers.get("content-type", "")
+    return formats.read(kind, body, _threshold(request), takes_threshold=model.service.takes_threshold)
 
 
 def _threshold(request: Request) -> float | None:
