@@ -3,6 +3,7 @@
 Turns every error into one line on stderr, the same line in ``output/failure``, and an exit status.
 """
 
+import contextlib
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -24,8 +25,9 @@ def main() -> None:
         # Names that are not UTF-8 are shown escaped; a line is in the log as soon as it is said.
         stream.reconfigure(errors="backslashreplace", line_buffering=True)  # type: ignore[union-attr]
     status = run(sys.argv[1:], stop)
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError):  # whoever read the log may have gone first
+            stream.flush()
     # Not sys.exit: where training was cut off, TensorFlow's input threads wait for an interpreter that waits for them,
     # and a signal that comes while Python takes itself apart would replace the exit status.
     os._exit(status)
