@@ -155,7 +155,9 @@ def heard(connection: socket.socket, end: bytes) -> bytes:
 GET = b"GET /ping HTTP/1.1\r\nHost: here\r\n\r\n"
 
 
-@pytest.mark.parametrize("bad", [b"GET /ping HTTP/1.1\r\n\r\n", b"\x00", HEAD + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n"])
+@pytest.mark.parametrize(
+    "bad", [b"GET /ping HTTP/1.1\r\n\r\n", b"\x00", HEAD + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n"]
+)
 def test_what_comes_before_a_bad_request_is_answered_first(server: Server, bad: bytes) -> None:
     good = HEAD + b"Content-Length: %d\r\n\r\n" % len(GOOD) + GOOD
     _, answer, closed = server.raw(good + good + bad)

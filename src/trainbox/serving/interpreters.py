@@ -29,7 +29,8 @@ LONGEST_PAUSE = 5.0
 class Interpreters:
     """``count`` processes that answer for the models loaded.
 
-    Use as: ``start``, ``load``, ``fill``, ``ask``..., ``close``. ``timeout``: seconds of work on a picture, and of waiting.
+    Use as: ``start``, ``load``, ``fill``, ``ask``..., ``close``. ``timeout``: seconds of work on a picture, and of
+    waiting before.
     """
 
     def __init__(self, count: int, queue_length: int, timeout: float, observed: Observed | None = None) -> None:

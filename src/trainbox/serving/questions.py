@@ -35,7 +35,10 @@ class Answered:
 
 @dataclass(eq=False)
 class Question:
-    """Pictures for one interpreter, one after the other, and who waits for the answers: ``patience`` seconds at most."""
+    """Pictures for one interpreter, one after the other, and who waits for the answers.
+
+    ``patience``: so many seconds may pass until an interpreter begins with them.
+    """
 
     model: str
     pictures: Sequence[bytes]

@@ -23,7 +23,8 @@ class Settings:
     """What can be set. Times are seconds; ``queue_length`` counts pictures that wait for an interpreter.
 
     ``file`` is the model file that is served. ``page``: a page at ``/`` to try the model at. ``transforms``: requests
-    that SageMaker's batch transform should have under way, ``strategy`` how it fills them. ``multi_model``: models come and go over ``/models``.
+    that SageMaker's batch transform should have under way, ``strategy``: how it fills them. ``multi_model``: models
+    come and go over ``/models``.
     """
 
     host: str = "127.0.0.1"

@@ -50,7 +50,13 @@ class Watching:
         self.state.metrics.request(route, status, seconds)
         if status >= 400 and route != "/ping":
             self.state.metrics.refused[_REASONS.get(status, str(status))] += 1
-            log.say("refused", path=printable(path[:200]), status=status, why=scope.get("refusal", ""), seconds=round(seconds, 4))
+            log.say(
+                "refused",
+                path=printable(path[:200]),
+                status=status,
+                why=scope.get("refusal", ""),
+                seconds=round(seconds, 4),
+            )
 
 
 _REASONS = {
