@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import os
 import signal
 import socket
 import subprocess
@@ -14,6 +15,8 @@ from trainbox.serving import wire
 
 Answer = tuple[dict[str, Any], list[bytes]]
 _SECONDS_TO_END = 2.0
+_ALONE = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+"""For NumPy: it multiplies nothing there, and threads of its own would cost memory and start."""
 
 
 class Lost(TrainboxError):
@@ -51,7 +54,11 @@ class Process(asyncio.Protocol):
             # -P: what lies in the folder that we were started in is not imported.
             command = [sys.executable, "-P", "-m", "trainbox.serving.worker", str(theirs.fileno())]
             popen = subprocess.Popen(
-                command, pass_fds=(theirs.fileno(),), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+                command,
+                env={**os.environ, **_ALONE},
+                pass_fds=(theirs.fileno(),),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
             )
         # A Unix socket where the loop asks for a connection: it is one already.
         _, process = await asyncio.get_running_loop().create_connection(lambda: cls(popen, answered, died), sock=ours)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from trainbox.errors import ModelFileError, TrainboxError, UsageError
 from trainbox.serving import log
 from trainbox.serving.interpreters import Interpreters
-from trainbox.serving.models import ONLY, open_model
+from trainbox.serving.models import ONLY, Model, open_model
 from trainbox.serving.processes import Lost
 from trainbox.serving.settings import EVERYWHERE, Settings
 from trainbox.serving.settling import settle
@@ -64,20 +64,39 @@ async def _serve(
         pool = Interpreters(settings.workers, settings.queue_length, settings.timeout)
         try:
             await pool.start()
-            # Only now: what talks to clients takes its time to import, and the interpreter's process does so meanwhile.
-            state, server = _server(settings, pool)
-            serving = asyncio.create_task(server.serve([listener]))
+            opening = asyncio.create_task(_opened(pool, folder, settings))
             try:
-                await _until(stop, pool, serving, _load(state, folder))
-                if not stop.is_set():
-                    settle()
-                    started(_address(listener, settings.host))
-                    await _until(stop, pool, serving, stop.wait())
+                await _answering(listener, settings, pool, opening, stop, started)
             finally:
-                await _drain(state, server, serving)
+                opening.cancel()
+                for model in await asyncio.gather(opening, return_exceptions=True):
+                    if isinstance(model, Model):
+                        model.bundle.close()
         finally:
             await pool.close()
         log.say("stopped")
+
+
+async def _answering(
+    listener: socket.socket,
+    settings: Settings,
+    pool: Interpreters,
+    opening: "asyncio.Task[Model | None]",
+    stop: asyncio.Event,
+    started: Callable[[str], None],
+) -> None:
+    """Answer clients until told to stop, and then what they have asked."""
+    # What talks to clients takes its time to import. Aside, so that the interpreter's process is not kept waiting.
+    state, server = await asyncio.to_thread(_server, settings, pool)
+    serving = asyncio.create_task(server.serve([listener]))
+    try:
+        await _until(stop, pool, serving, _show(state, opening))
+        if not stop.is_set():
+            settle()
+            started(_address(listener, settings.host))
+            await _until(stop, pool, serving, stop.wait())
+    finally:
+        await _drain(state, server, serving)
 
 
 @contextlib.contextmanager
@@ -145,14 +164,22 @@ def _server(settings: Settings, pool: Interpreters) -> tuple["State", "Server"]:
     return state, Server(config)
 
 
-async def _load(state: "State", folder: Path | None) -> None:
-    """Open the model, compare it with its manifest and load it in all interpreters."""
-    if folder is not None:
-        model = await asyncio.to_thread(open_model, ONLY, folder, state.settings.file)
-        try:
-            await state.pool.load(model)
-        except (Lost, MemoryError) as error:
-            raise ModelFileError(f"{model.file} cannot be loaded: {error or 'memory ran out'}") from error
+async def _opened(pool: Interpreters, folder: Path | None, settings: Settings) -> Model | None:
+    """Open the model, compare it with its manifest and load it in the first interpreter."""
+    if folder is None:
+        return None
+    model = await asyncio.to_thread(open_model, ONLY, folder, settings.file)
+    try:
+        await pool.load(model)
+    except (Lost, MemoryError) as error:
+        raise ModelFileError(f"{model.file} cannot be loaded: {error or 'memory ran out'}") from error
+    return model
+
+
+async def _show(state: "State", opening: "asyncio.Task[Model | None]") -> None:
+    """Be ready once the model is loaded; the other interpreters follow."""
+    model = await asyncio.shield(opening)
+    if model is not None:
         state.models[ONLY] = model
         state.metrics.tell(model)
         log.say("model loaded", task=model.manifest["task"], file=model.file, sha256=model.digest)

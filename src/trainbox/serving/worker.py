@@ -3,6 +3,7 @@
 It ends when the talking process does, however that went: the socket then ends. It loads no more than answering needs.
 """
 
+import contextlib
 import json
 import os
 import signal
@@ -10,6 +11,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,7 @@ def main() -> None:
     """Answer what comes over the socket whose number is the first argument, until it ends."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)  # Whoever stops the group means the talking process, which then ends us.
+    _import_early()
     models: dict[str, tasks.Served] = {}
     with socket.socket(fileno=int(sys.argv[1])) as connection, connection.makefile("rwb") as stream:
         while True:
@@ -37,6 +40,13 @@ def main() -> None:
             answer, bodies = _KINDS[head["kind"]](models, head, parts)
             stream.write(wire.packed({**answer, "number": head["number"]}, bodies))
             stream.flush()
+
+
+def _import_early() -> None:
+    """Import what every model needs, while the talking process is still looking for it."""
+    for module in ("numpy", "PIL.Image", "ai_edge_litert.interpreter"):
+        with contextlib.suppress(ImportError):  # said by whoever needs it
+            import_module(module)
 
 
 def _load(models: dict[str, tasks.Served], head: Mapping[str, Any], _: Sequence[bytes]) -> Answer:
