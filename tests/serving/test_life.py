@@ -1,5 +1,6 @@
 """From start to end: loading, overload, clients that go, interpreters that die, models that are bad, being stopped."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -70,18 +71,21 @@ def test_metrics_say_where_the_time_goes(server: Server) -> None:
 def test_it_is_not_ready_before_the_model_is(model: MODELS, tmp_path: Path) -> None:
     server = Server(tmp_path / "ml", model("drive"), MODEL_SERVER_WORKERS="1")
     try:
-        seen: list[tuple[int, int, int]] = []
+        assert wait_until(server.workers, 60)
+        os.kill(server.workers()[0], signal.SIGSTOP)  # it loads nothing for now
 
-        def unready() -> bool:
-            try:
-                seen.append((server.get("/ping").status, server.get("/readyz").status, server.post(GOOD).status))
-            except OSError:
-                return False
-            return seen[-1][0] == 200
+        def heard() -> bool:
+            with contextlib.suppress(OSError):
+                return server.get("/ping").status == 503
+            return False
 
-        assert wait_until(unready, 60)
-        assert seen[0] == (503, 503, 503), "asked as soon as somebody listened"
+        assert wait_until(heard, 60)
+        assert [server.get(path).status for path in ("/readyz", "/card", "/livez")] == [503, 503, 200]
+        reply = server.post(GOOD)
+        assert (reply.status, reply.headers["retry-after"]) == (503, "1")
+        os.kill(server.workers()[0], signal.SIGCONT)
         server.wait_ready()
+        assert server.post(GOOD).status == 200
         assert server.stop() == 0
     finally:
         server.close()
