@@ -1,5 +1,6 @@
 """What the environment says, and what of it is documented."""
 
+import os
 import re
 from pathlib import Path
 
@@ -67,8 +68,15 @@ def test_a_containers_share_counts(tmp_path: Path) -> None:
     quota = tmp_path / "cpu.max"
     quota.write_text("100000 100000\n")
     assert cores(quota) == 1
+    quota.write_text("150000 100000\n")
+    assert cores(quota) == min(2, len(os.sched_getaffinity(0)))
     quota.write_text("max 100000\n")
-    assert cores(quota) == cores(tmp_path / "nowhere")
+    everything = len(os.sched_getaffinity(0))
+    assert cores(quota, tmp_path) == cores(tmp_path / "nowhere", tmp_path) == everything
+    (tmp_path / "cpu.cfs_period_us").write_text("100000\n")
+    for share, count in (("50000", 1), ("-1", everything), ("none", everything)):
+        (tmp_path / "cpu.cfs_quota_us").write_text(f"{share}\n")
+        assert cores(tmp_path / "nowhere", tmp_path) == count
 
 
 def test_every_variable_is_documented() -> None:
