@@ -15,7 +15,7 @@ from trainbox import tasks
 from trainbox.errors import ModelFileError
 from trainbox.serving.models import Model
 from trainbox.serving.processes import Lost, Process
-from trainbox.serving.questions import Answered, Busy, Crashed, Gone, Observed, Question, TooSlow, fail
+from trainbox.serving.questions import Answered, Busy, Crashed, Gone, Observed, Patience, Question, TooSlow, fail
 
 DEPTH = 2
 """Questions sent to a process at most: the one it answers and the next, so that it never waits for us."""
@@ -117,7 +117,7 @@ class Interpreters:
             raise Busy(f"{waiting} pictures wait already. Ask again later.")
         parts = [pictures] if self._models[model][1] else [[picture] for picture in pictures]
         future = asyncio.get_running_loop().create_future
-        patience = self._timeout * len(pictures)
+        patience = Patience(self._timeout)
         questions = [Question(model, part, threshold, wording, patience, future()) for part in parts if part]
         self._queue.extend(questions)
         self._pump()
@@ -163,7 +163,7 @@ class Interpreters:
             if question.answers.done() or self._is_late(question):
                 continue
             self._held[process].append(question)
-            question.patience = math.inf  # asked again whatever the time, where this process dies
+            question.patience.seconds = math.inf  # what is begun with is finished, whatever the time
             head = {
                 "kind": "ask",
                 "model": question.model,
@@ -178,8 +178,10 @@ class Interpreters:
         """Fail a question that need not be asked any more; tell whether it is one."""
         if question.model not in self._models:
             fail(question, Gone(f"The model '{question.model}' was taken away."))
-        elif time.monotonic() - question.asked > question.patience:
-            fail(question, Busy(f"Its turn did not come within {question.patience:g} seconds. Ask again later."))
+        elif time.monotonic() - question.asked > question.patience.seconds:
+            fail(
+                question, Busy(f"Its turn did not come within {question.patience.seconds:g} seconds. Ask again later.")
+            )
         return question.answers.done()
 
     def _watch(self, process: Process) -> None:

@@ -33,18 +33,22 @@ class Answered:
     failed: bool = False
 
 
+@dataclass
+class Patience:
+    """So many ``seconds`` may pass until an interpreter begins with any question of a request."""
+
+    seconds: float
+
+
 @dataclass(eq=False)
 class Question:
-    """Pictures for one interpreter, one after the other, and who waits for the answers.
-
-    ``patience``: so many seconds may pass until an interpreter begins with them.
-    """
+    """Pictures for one interpreter, one after the other, and who waits for the answers."""
 
     model: str
     pictures: Sequence[bytes]
     threshold: float | None
     wording: str
-    patience: float
+    patience: Patience
     answers: "asyncio.Future[list[Answered]]"
     asked: float = field(default_factory=time.monotonic)
     attempts: int = 0
