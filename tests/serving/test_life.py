@@ -215,7 +215,7 @@ def test_of_two_on_one_port_one_ends(model: MODELS, tmp_path: Path) -> None:
 def test_pictures_are_held_within_bounds(model: MODELS, tmp_path: Path) -> None:
     """Two bodies of the largest size, or 256 MB: then others are told to come again, and those held are answered."""
     with serving(
-        tmp_path / "ml", model("drive"), MODEL_SERVER_WORKERS="1", TRAINBOX_BODY_TIMEOUT="30", **LARGE
+        tmp_path / "ml", model("drive"), MODEL_SERVER_WORKERS="1", TRAINBOX_BODY_TIMEOUT="300", **LARGE
     ) as server:
         head = b"POST /invocations HTTP/1.1\r\nHost: here\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n"
         held = []
@@ -223,13 +223,15 @@ def test_pictures_are_held_within_bounds(model: MODELS, tmp_path: Path) -> None:
             for _ in range(3):
                 held.append(server.connect())
                 held[-1].sendall(head % (90 << 20) + bytes(85 << 20))
+            assert wait_until(lambda: server.metric("trainbox_body_bytes") == 3 * (85 << 20), 100)
             refused = server.post(bytes(20 << 20))
             assert (refused.status, refused.headers["retry-after"]) == (503, "1")
             assert "memory" in refused.json["error"]
         finally:
             for connection in held:
                 connection.close()
-        assert wait_until(lambda: server.post(GOOD + bytes(20 << 20)).status == 200)
+        assert wait_until(lambda: server.metric("trainbox_body_bytes") == 0)
+        assert server.post(GOOD + bytes(20 << 20)).status == 200
 
 
 def test_killed_it_leaves_no_interpreters(model: MODELS, tmp_path: Path) -> None:

@@ -147,8 +147,8 @@ def _server(settings: Settings, pool: Interpreters) -> tuple["State", "Server"]:
 
     observed.respawned = respawned
     pool.observed = observed
-    metrics.follow(pool)
     state = State(settings, metrics, pool)
+    metrics.follow(pool, state.room)
     named: dict[str, Any] = {"lifespan": "off", "ws": "none", "log_config": None, "access_log": False}
     config = uvicorn.Config(
         build(state),
