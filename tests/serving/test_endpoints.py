@@ -12,6 +12,8 @@ import pytest
 from serving.conftest import picture
 from serving.server import Reply, Server, serving, wait_until
 
+RESPAWNED = "trainbox_interpreters_respawned_total"
+
 
 @pytest.fixture(scope="module")
 def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
@@ -80,9 +82,10 @@ def test_a_bundle_that_cannot_be_served_is_no_fault_of_ours(
 def test_a_model_can_be_loaded_while_interpreters_are_replaced(endpoint: Server, model: Callable[[str], Path]) -> None:
     assert wait_until(lambda: endpoint.metric("trainbox_interpreters") == 2)
     for _ in range(3):
+        before = endpoint.metric(RESPAWNED)
         for pid in endpoint.workers():
             os.kill(pid, signal.SIGKILL)
-        assert wait_until(lambda: endpoint.metric("trainbox_interpreters") == 0)
+        assert wait_until(lambda count=before + 2: endpoint.metric(RESPAWNED) == count, 30)
         assert wait_until(lambda: load(endpoint, "late", model("drive")).status in (200, 409), 30)
         assert wait_until(lambda: endpoint.metric("trainbox_interpreters") == 2, 30)
         answers = [endpoint.post(picture(), path="/models/late/invoke") for _ in range(8)]
