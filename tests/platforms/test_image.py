@@ -1,6 +1,7 @@
 """Building images: the command, what the Dockerfile keeps to, and the images themselves."""
 
 import json
+import os
 import re
 import subprocess
 from pathlib import Path
@@ -11,6 +12,7 @@ from docker_images import ROOT, base_image, built, call
 from opt_ml import TrainingFolder
 from trainbox.errors import UsageError
 from trainbox.platforms import image
+from trainbox.platforms.containers import DockerFailed
 
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 HARDENED = ["--user", "1000", "--read-only", "--cap-drop", "ALL", "--tmpfs", "/tmp", "--network", "none"]
@@ -44,6 +46,32 @@ def test_what_is_no_checkout_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"no checkout of Trainbox.*--source"):
         image.build(tmp_path, "train")
     assert image.checkout() == ROOT
+
+
+FETCHING = """#!/bin/sh
+# An engine without any image: what is pulled or built is there afterwards, and the base is not by building alone.
+echo "$*" >> "$0.log"
+case "$1 $2" in
+  "info "*) printf '[]\\n{}\\n';;
+  "buildx "*) exit 1;;
+  "image inspect") [ -e "$0.$3" ] && echo '[{"Size": 1000}]';;
+  "pull "*) [ "$4" != nobody/nothing ] && touch "$0.$4";;
+  "build "*) touch "$0.trainbox:serve";;
+esac
+"""
+
+
+def test_a_base_that_is_not_here_is_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    docker = tmp_path / "docker"
+    docker.write_text(FETCHING)
+    docker.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    assert image.build(ROOT, "serve", base_image="debian:1") == image.Built("trainbox:serve", 1000, 1000)
+    image.build(ROOT, "serve", base_image="debian:1")
+    pulls = [line for line in (tmp_path / "docker.log").read_text().splitlines() if line.startswith("pull")]
+    assert pulls == ["pull --platform linux/amd64 debian:1"], "once, and for the machines of SageMaker"
+    with pytest.raises(DockerFailed, match="nobody/nothing cannot be had"):
+        image.build(ROOT, "serve", base_image="nobody/nothing")
 
 
 def test_a_revision_is_named_only_where_nothing_differs_from_it(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import base64
 import gzip
 import json
+import socket
 import time
 
 import pytest
@@ -42,6 +43,17 @@ BAD = {
         "nested",
     ),
     "empty lists by the thousand": (b"[" + b"[]," * 40_000 + b"[]]", "application/json", {}, 400, "parts"),
+    "numbers by the million": (b"[" + b"1," * 400_000 + b"1]", "application/json", {}, 400, "parts"),
+    "keys by the million": (
+        b"{" + b",".join(b'"%d":1' % n for n in range(90_000)) + b"}",
+        "application/json",
+        {},
+        400,
+        "parts",
+    ),
+    "quotes that never end": (b"[]" * 65 + b'"' + b'\\"' * 500_000, "application/json", {}, 400, "not JSON"),
+    "lines by the million": (b"1\n" * 500_000, "application/jsonlines", {}, 400, "parts"),
+    "too many items": (b"[" + b"1," * 256 + b"1]", "application/json", {}, 400, "At most 256"),
     "key twice": (f'{{"image": "{TEXT}", "image": ""}}'.encode(), "application/json", {}, 400, "twice"),
     "a number": (b"3", "application/json", {}, 400, "must be an object"),
     "an empty list": (b"[]", "application/json", {}, 400, "empty"),
@@ -69,7 +81,9 @@ BAD = {
 @pytest.mark.parametrize("name", BAD)
 def test_a_bad_request_is_refused_with_its_reason(server: Server, name: str) -> None:
     content, kind, headers, status, why = BAD[name]
+    began = time.monotonic()
     reply = server.post(content, kind, **headers)
+    assert time.monotonic() - began < 2, "nobody else is kept waiting"
     assert (reply.status, why in reply.json["error"]) == (status, True), reply.json
     assert "\n" not in reply.json["error"]
     assert server.post(GOOD).status == 200, "the next one is answered"
@@ -118,10 +132,68 @@ def test_http_1_1_names_its_host(server: Server) -> None:
     assert server.raw(b"\x16\x03\x01\x02\x00 hello over TLS\r\n\r\n")[::2] == (400, True)
 
 
-@pytest.mark.parametrize("parts", [(b"X-A: " + b"a" * 40_000,), (b"X-A: b\r\n",) * 5000])
-def test_headers_without_end_are_cut_off(server: Server, parts: tuple[bytes, ...]) -> None:
-    status, _, closed = server.raw(HEAD + b"".join(parts))
+@pytest.mark.parametrize("end", [b"", b"\r\n"])
+@pytest.mark.parametrize("headers", [b"X-A: " + b"a" * 40_000 + b"\r\n", b"X-A: b\r\n" * 5000, b"a:\r\n" * 60_000])
+def test_headers_without_end_are_cut_off(server: Server, headers: bytes, end: bytes) -> None:
+    began = time.monotonic()
+    status, answer, closed = server.raw(HEAD + headers + end)
     assert (status, closed) == (431, True)
+    assert answer.endswith(b"}"), "the reason is heard"
+    assert time.monotonic() - began < 3
+
+
+def heard(connection: socket.socket, end: bytes) -> bytes:
+    """Return what comes until ``end`` is in it."""
+    received = b""
+    while end not in received:
+        part = connection.recv(1 << 16)
+        assert part, received
+        received += part
+    return received
+
+
+GET = b"GET /ping HTTP/1.1\r\nHost: here\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "bad", [b"GET /ping HTTP/1.1\r\n\r\n", b"\x00", HEAD + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n"]
+)
+def test_what_comes_before_a_bad_request_is_answered_first(server: Server, bad: bytes) -> None:
+    good = HEAD + b"Content-Length: %d\r\n\r\n" % len(GOOD) + GOOD
+    _, answer, closed = server.raw(good + good + bad)
+    assert [part[:3] for part in answer.split(b"HTTP/1.1 ")[1:]] == [b"200", b"200", b"400"]
+    assert closed
+
+
+def test_who_is_answered_early_and_never_ends_is_hung_up_on(server: Server) -> None:
+    with server.connect() as connection:
+        connection.sendall(b"POST /nowhere HTTP/1.1\r\nHost: here\r\nContent-Length: 1000\r\n\r\nabc")
+        assert connection.recv(12).endswith(b"404")
+        connection.sendall(b"abc")
+        connection.settimeout(5)
+        while connection.recv(1 << 16):
+            pass
+
+
+def test_who_is_answered_early_may_ask_again(server: Server) -> None:
+    with server.connect() as connection:
+        connection.sendall(b"POST /nowhere HTTP/1.1\r\nHost: here\r\nContent-Length: 6\r\n\r\nabc")
+        assert b" 404 " in heard(connection, b"}")
+        connection.sendall(b"def")
+        time.sleep(1.3)  # longer than headers may take
+        connection.sendall(GET)
+        assert b" 200 " in heard(connection, b"\r\n\r\n")
+
+
+@pytest.mark.parametrize("name", ["Upgrade", "UPGRADE"])
+def test_another_protocol_is_not_spoken_and_the_body_is_read(server: Server, name: str) -> None:
+    """Java's client asks for HTTP/2 with its first request."""
+    wish = f"Connection: Upgrade, HTTP2-Settings\r\n{name}: h2c\r\nHTTP2-Settings: AAMAAABk\r\n".encode()
+    head = HEAD + wish + b"Content-Length: %d\r\n\r\n" % len(GOOD)
+    with server.connect() as connection:
+        for _ in range(2):
+            connection.sendall(head + GOOD)
+            assert b" 200 " in heard(connection, b"}")
 
 
 def test_slow_headers_are_not_waited_for(server: Server) -> None:

@@ -1,13 +1,18 @@
 """A multi-model endpoint, as Amazon SageMaker drives it."""
 
 import json
+import os
+import shutil
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from serving.conftest import picture
-from serving.server import Reply, Server, serving
+from serving.server import Reply, Server, serving, wait_until
+
+RESPAWNED = "trainbox_interpreters_respawned_total"
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +59,38 @@ def test_wrong_orders_are_refused(endpoint: Server, tmp_path: Path) -> None:
     for body in (b"", b"{", b"[]", b'{"model_name": 3, "url": "/"}', b"[" * 50_000):
         assert endpoint.post(body, "application/json", "/models").status == 400
     assert endpoint.get("/models").json == {"models": []}
+
+
+def test_a_bundle_that_cannot_be_served_is_no_fault_of_ours(
+    endpoint: Server, model: Callable[[str], Path], tmp_path: Path
+) -> None:
+    manifest = json.loads((model("drive") / "manifest.json").read_text())
+    del manifest["files"]["model.tflite"]
+    (tmp_path / "unlisted").mkdir()
+    shutil.copyfile(model("drive") / "model.tflite", tmp_path / "unlisted/model.tflite")
+    (tmp_path / "unlisted/manifest.json").write_text(json.dumps(manifest))
+    reply = load(endpoint, "unlisted", tmp_path / "unlisted")
+    assert (reply.status, "model.tflite" in reply.json["error"]) == (400, True)
+    shutil.copytree(model("drive"), tmp_path / "foreign", copy_function=shutil.copyfile)
+    manifest = json.loads((model("drive") / "manifest.json").read_text())
+    (tmp_path / "foreign/manifest.json").write_text(json.dumps({**manifest, "task": "sing"}))
+    reply = load(endpoint, "foreign", tmp_path / "foreign")
+    assert (reply.status, "Unknown task 'sing'" in reply.json["error"]) == (400, True)
+    assert endpoint.get("/models").json == {"models": []}
+
+
+def test_a_model_can_be_loaded_while_interpreters_are_replaced(endpoint: Server, model: Callable[[str], Path]) -> None:
+    assert wait_until(lambda: endpoint.metric("trainbox_interpreters") == 2)
+    for _ in range(3):
+        before = endpoint.metric(RESPAWNED)
+        for pid in endpoint.workers():
+            os.kill(pid, signal.SIGKILL)
+        assert wait_until(lambda count=before + 2: endpoint.metric(RESPAWNED) == count, 30)
+        assert wait_until(lambda: load(endpoint, "late", model("drive")).status in (200, 409), 30)
+        assert wait_until(lambda: endpoint.metric("trainbox_interpreters") == 2, 30)
+        answers = [endpoint.post(picture(), path="/models/late/invoke") for _ in range(8)]
+        assert {answer.status for answer in answers} == {200}
+        assert endpoint.get("/models/late", method="DELETE").status == 200
 
 
 def test_there_is_no_model_without_a_name(endpoint: Server) -> None:

@@ -1,5 +1,6 @@
 """From start to end: loading, overload, clients that go, interpreters that die, models that are bad, being stopped."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -46,13 +47,23 @@ def test_sagemaker_finds_what_it_asks_for(server: Server) -> None:
     assert server.get("/readyz").json == {"ready": True}
 
 
+def test_a_batch_transform_stays_within_what_sagemaker_allows(model: MODELS, tmp_path: Path) -> None:
+    settings = {"SAGEMAKER_MAX_PAYLOAD_IN_MB": "30", "SAGEMAKER_BATCH_STRATEGY": "SINGLE_RECORD"}
+    with serving(tmp_path / "ml", model("drive"), MODEL_SERVER_WORKERS="1", **settings) as server:
+        assert server.get("/execution-parameters").json == {
+            "MaxConcurrentTransforms": 3,
+            "BatchStrategy": "SINGLE_RECORD",
+            "MaxPayloadInMB": 30,
+        }
+
+
 def test_metrics_say_where_the_time_goes(server: Server) -> None:
     before = server.metric('trainbox_requests_total{route="/invocations",status="200"}')
     assert server.post(GOOD).status == 200
     assert server.metric('trainbox_requests_total{route="/invocations",status="200"}') == before + 1
     for stage in ("queue", "decode", "inference", "total"):
         assert server.metric(f'trainbox_seconds_count{{stage="{stage}"}}') > 0
-    assert server.metric("trainbox_interpreters") == 2
+    assert wait_until(lambda: server.metric("trainbox_interpreters") == 2), "the second comes after the first"
     digest = server.get("/card").json["sha256"]
     assert f'sha256="{digest}"' in server.get("/metrics").body.decode()
 
@@ -60,18 +71,21 @@ def test_metrics_say_where_the_time_goes(server: Server) -> None:
 def test_it_is_not_ready_before_the_model_is(model: MODELS, tmp_path: Path) -> None:
     server = Server(tmp_path / "ml", model("drive"), MODEL_SERVER_WORKERS="1")
     try:
-        seen: list[tuple[int, int, int]] = []
+        assert wait_until(server.workers, 60)
+        os.kill(server.workers()[0], signal.SIGSTOP)  # it loads nothing for now
 
-        def unready() -> bool:
-            try:
-                seen.append((server.get("/ping").status, server.get("/readyz").status, server.post(GOOD).status))
-            except OSError:
-                return False
-            return seen[-1][0] == 200
+        def heard() -> bool:
+            with contextlib.suppress(OSError):
+                return server.get("/ping").status == 503
+            return False
 
-        assert wait_until(unready, 60)
-        assert seen[0] == (503, 503, 503), "asked as soon as somebody listened"
+        assert wait_until(heard, 60)
+        assert [server.get(path).status for path in ("/readyz", "/card", "/livez")] == [503, 503, 200]
+        reply = server.post(GOOD)
+        assert (reply.status, reply.headers["retry-after"]) == (503, "1")
+        os.kill(server.workers()[0], signal.SIGCONT)
         server.wait_ready()
+        assert server.post(GOOD).status == 200
         assert server.stop() == 0
     finally:
         server.close()
@@ -115,6 +129,7 @@ def test_what_nobody_waits_for_is_taken_back(model: MODELS, tmp_path: Path) -> N
 def test_a_killed_interpreter_is_replaced_and_nothing_is_lost(model: MODELS, tmp_path: Path) -> None:
     with serving(tmp_path / "ml", model("drive"), MODEL_SERVER_WORKERS="2") as server:
         expected = server.post(GOOD).json
+        assert wait_until(lambda: server.metric("trainbox_interpreters") == 2)
         thread, replies = in_background(lambda: server.post(batch(GOOD, 200), "application/json"))
         for killed in (1, 2):
             os.kill(server.workers()[0], signal.SIGKILL)
@@ -162,8 +177,66 @@ def test_told_to_stop_it_answers_what_it_took(model: MODELS, tmp_path: Path) -> 
         assert not [pid for pid in workers if Path(f"/proc/{pid}").exists()]
 
 
+def test_told_to_stop_before_it_serves_it_ends(model: MODELS, tmp_path: Path) -> None:
+    """At any moment of its start."""
+    for after in (0.1, 0.2, 0.4, 0.8):
+        server = Server(tmp_path / "ml", model("drive"), MODEL_SERVER_WORKERS="2")
+        try:
+            caught = Path(f"/proc/{server.process.pid}/status")
+            assert wait_until(lambda path=caught: int(path.read_text().split("SigCgt:")[1].split()[0], 16) >> 14 & 1)
+            time.sleep(after - 0.1)
+            assert server.stop() == 0, after
+        finally:
+            server.close()
+
+
+def test_of_two_on_one_port_one_ends(model: MODELS, tmp_path: Path) -> None:
+    first = Server(tmp_path / "a", model("drive"), MODEL_SERVER_WORKERS="1")
+    second = Server(tmp_path / "b", model("drive"), MODEL_SERVER_WORKERS="1", SAGEMAKER_BIND_TO_PORT=str(first.port))
+    try:
+        assert wait_until(
+            lambda: (
+                None not in (first.process.poll(), second.process.poll())
+                or first.process.poll()
+                or second.process.poll()
+            ),
+            30,
+        )
+        ended, other = (first, second) if first.process.poll() is not None else (second, first)
+        assert ended.end(30) == 2
+        assert f"port {first.port}" in ended.err[-1]
+        other.port = first.port
+        assert other.wait_ready().post(GOOD).status == 200
+    finally:
+        first.close()
+        second.close()
+
+
+def test_pictures_are_held_within_bounds(model: MODELS, tmp_path: Path) -> None:
+    """Two bodies of the largest size, or 256 MB: then others are told to come again, and those held are answered."""
+    with serving(
+        tmp_path / "ml", model("drive"), MODEL_SERVER_WORKERS="1", TRAINBOX_BODY_TIMEOUT="300", **LARGE
+    ) as server:
+        head = b"POST /invocations HTTP/1.1\r\nHost: here\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n"
+        held = []
+        try:
+            for _ in range(3):
+                held.append(server.connect())
+                held[-1].sendall(head % (90 << 20) + bytes(85 << 20))
+            assert wait_until(lambda: server.metric("trainbox_body_bytes") == 3 * (85 << 20), 100)
+            refused = server.post(bytes(20 << 20))
+            assert (refused.status, refused.headers["retry-after"]) == (503, "1")
+            assert "memory" in refused.json["error"]
+        finally:
+            for connection in held:
+                connection.close()
+        assert wait_until(lambda: server.metric("trainbox_body_bytes") == 0)
+        assert server.post(GOOD + bytes(20 << 20)).status == 200
+
+
 def test_killed_it_leaves_no_interpreters(model: MODELS, tmp_path: Path) -> None:
     with serving(tmp_path / "ml", model("drive"), MODEL_SERVER_WORKERS="2") as server:
+        assert wait_until(lambda: server.metric("trainbox_interpreters") == 2)
         workers = server.workers()
         server.process.kill()
         server.process.wait()
@@ -172,6 +245,7 @@ def test_killed_it_leaves_no_interpreters(model: MODELS, tmp_path: Path) -> None
 
 def test_two_interpreters_need_little_memory(model: MODELS, tmp_path: Path) -> None:
     with serving(tmp_path / "ml", model("detect"), MODEL_SERVER_WORKERS="2") as server:
+        assert wait_until(lambda: server.metric("trainbox_interpreters") == 2)
         for _ in range(20):
             assert server.post(GOOD).status == 200
         assert megabytes([server.process.pid, *server.workers()]) < 200

@@ -1,5 +1,6 @@
 """What the environment says, and what of it is documented."""
 
+import os
 import re
 from pathlib import Path
 
@@ -29,10 +30,12 @@ def test_sagemakers_words_are_heard() -> None:
             "SAGEMAKER_BATCH": "True",
             "SAGEMAKER_MAX_PAYLOAD_IN_MB": "20",
             "SAGEMAKER_MAX_CONCURRENT_TRANSFORMS": "5",
+            "SAGEMAKER_BATCH_STRATEGY": "SINGLE_RECORD",
         }
     )
     assert (settings.workers, settings.timeout, settings.port) == (3, 7.5, 9000)
     assert (settings.largest_body, settings.transforms, settings.page) == (20 * MEGABYTE, 5, False)
+    assert settings.strategy == "SINGLE_RECORD"
 
 
 def test_zero_and_nothing_mean_the_default() -> None:
@@ -53,6 +56,7 @@ def test_zero_and_nothing_mean_the_default() -> None:
         ("MODEL_SERVER_TIMEOUT", "soon"),
         ("SAGEMAKER_BIND_TO_PORT", "70000"),
         ("SAGEMAKER_MULTI_MODEL", "yes please"),
+        ("SAGEMAKER_BATCH_STRATEGY", "all"),
     ],
 )
 def test_what_is_wrong_is_named(name: str, value: str) -> None:
@@ -64,8 +68,15 @@ def test_a_containers_share_counts(tmp_path: Path) -> None:
     quota = tmp_path / "cpu.max"
     quota.write_text("100000 100000\n")
     assert cores(quota) == 1
+    quota.write_text("150000 100000\n")
+    assert cores(quota) == min(2, len(os.sched_getaffinity(0)))
     quota.write_text("max 100000\n")
-    assert cores(quota) == cores(tmp_path / "nowhere")
+    everything = len(os.sched_getaffinity(0))
+    assert cores(quota, tmp_path) == cores(tmp_path / "nowhere", tmp_path) == everything
+    (tmp_path / "cpu.cfs_period_us").write_text("100000\n")
+    for share, count in (("50000", 1), ("-1", everything), ("none", everything)):
+        (tmp_path / "cpu.cfs_quota_us").write_text(f"{share}\n")
+        assert cores(tmp_path / "nowhere", tmp_path) == count
 
 
 def test_every_variable_is_documented() -> None:

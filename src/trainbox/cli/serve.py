@@ -12,7 +12,9 @@ from trainbox.container import packages
 
 def serve(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model folder, or its model.tar.gz.")],
-    port: Annotated[int, typer.Option(metavar="PORT", help="Where to listen; 0 takes any that is free.")] = 8080,
+    port: Annotated[
+        int, typer.Option(metavar="PORT", min=0, max=65535, help="Where to listen; 0 takes any that is free.")
+    ] = 8080,
     host: Annotated[
         str, typer.Option(metavar="ADDRESS", help="Who may ask: 0.0.0.0 lets in whoever reaches this machine.")
     ] = "127.0.0.1",

@@ -3,6 +3,7 @@
 Turns every error into one line on stderr, the same line in ``output/failure``, and an exit status.
 """
 
+import contextlib
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -24,8 +25,9 @@ def main() -> None:
         # Names that are not UTF-8 are shown escaped; a line is in the log as soon as it is said.
         stream.reconfigure(errors="backslashreplace", line_buffering=True)  # type: ignore[union-attr]
     status = run(sys.argv[1:], stop)
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError):  # whoever read the log may have gone first
+            stream.flush()
     # Not sys.exit: where training was cut off, TensorFlow's input threads wait for an interpreter that waits for them,
     # and a signal that comes while Python takes itself apart would replace the exit status.
     os._exit(status)
@@ -40,7 +42,7 @@ def run(arguments: Sequence[str], stop: Stop, environment: Mapping[str, str] = o
         print(USAGE)
         return 0
     if list(arguments) == ["serve"]:
-        return _serve(paths, environment)
+        return _serve(paths, environment, stop)
     # SageMaker's newer client starts the image without an argument.
     if list(arguments) == ["train"] or (not arguments and paths.config.is_dir()):
         return _train(paths, stop)
@@ -70,14 +72,14 @@ def _train(paths: "Paths", stop: Stop) -> int:
         return error.exit_status if isinstance(error, TrainboxError) else 1
 
 
-def _serve(paths: "Paths", environment: Mapping[str, str]) -> int:
+def _serve(paths: "Paths", environment: Mapping[str, str], stop: Stop) -> int:
     from trainbox.container.contract.failure import one_line
     from trainbox.errors import TrainboxError
 
     try:
         from trainbox.container.serve import serve
 
-        serve(paths, environment)
+        serve(paths, environment, stop)
         return 0
     except Exception as error:
         if _unforeseen(error):

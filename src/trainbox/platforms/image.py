@@ -45,11 +45,18 @@ def build(
     refuse_no_checkout(source)
     containers.about()
     tag = f"{repository}:{target}"
-    command = build_command(source, target, tag, base_image, network, has_buildx(), os.environ)
-    status = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=sys.stderr, check=False).returncode
+    # BuildKit keeps the layers that it fetches to itself: there would be nothing to measure against.
+    if containers.image(base_image) is None and _status(["docker", "pull", "--platform", PLATFORM, base_image]) != 0:
+        raise DockerFailed(f"The base image {base_image} cannot be had: what Docker said stands above.")
+    status = _status(build_command(source, target, tag, base_image, network, has_buildx(), os.environ))
     if status != 0:
         raise DockerFailed(f"The image {tag} could not be built (status {status}): what the builder said stands above.")
     return Built(tag, size(tag), size(base_image))
+
+
+def _status(command: Sequence[str]) -> int:
+    """Run a command of Docker's that takes its time, all it says on standard error."""
+    return subprocess.run(command, stdin=subprocess.DEVNULL, stdout=sys.stderr, check=False).returncode
 
 
 def build_command(

@@ -24,6 +24,8 @@ NO_STRANGERS = {
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-cache",
 }
+MOST_TRANSFORMED = 100
+"""Megabytes of all requests of a batch transform under way: SageMaker refuses a job that may have more."""
 _MEDIA = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 
 
@@ -34,7 +36,7 @@ def build(state: State) -> Watching:
         routes += endpoints.routes(state)
     if state.settings.page:
         routes += _page(state)
-    handlers: Any = {Refused: _refused, HTTPException: _no_route}
+    handlers: Any = {Refused: _refused, HTTPException: _no_route, Exception: _failed}
     return Watching(Starlette(routes=routes, exception_handlers=handlers), state)
 
 
@@ -48,15 +50,16 @@ def _contract(state: State) -> list[BaseRoute]:
         model = state.model
         if model is None:  # where only the interpreters are gone, others are on their way: that is waited for
             raise Refused(503, "The model is not loaded yet. Ask again in a moment.", {"Retry-After": "1"})
-        return await invoke(request, model, state.pool, state.settings)
+        return await invoke(request, model, state)
 
     async def parameters(request: Request) -> Response:
         settings = state.settings
+        megabytes = min(MOST_TRANSFORMED, settings.largest_body >> 20)
         return JSONResponse(
             {
-                "MaxConcurrentTransforms": settings.transforms,
-                "BatchStrategy": "MULTI_RECORD",
-                "MaxPayloadInMB": settings.largest_body >> 20,
+                "MaxConcurrentTransforms": min(settings.transforms, max(1, MOST_TRANSFORMED // megabytes)),
+                "BatchStrategy": settings.strategy,
+                "MaxPayloadInMB": megabytes,
             }
         )
 
@@ -135,3 +138,7 @@ async def _no_route(request: Request, error: HTTPException) -> Response:
     said = {404: "There is nothing here.", 405: "That method is not for this address."}
     text = said.get(error.status_code, error.detail)
     return JSONResponse({"error": text}, error.status_code, error.headers)
+
+
+async def _failed(request: Request, error: Exception) -> Response:
+    return JSONResponse({"error": "This was not foreseen, and is no fault of the request. The log says more."}, 500)

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from trainbox.errors import ModelFileError
+from trainbox.errors import RefusedInput
 from trainbox.serving.bodies import Disconnected, read_body
 from trainbox.serving.invocations import CLIENT_GONE, invoke
 from trainbox.serving.models import Model, open_model
@@ -53,7 +53,7 @@ def routes(state: State) -> list[BaseRoute]:
         return Response(status_code=200)
 
     async def ask(request: Request) -> Response:
-        return await invoke(request, _known(state, request), state.pool, state.settings)
+        return await invoke(request, _known(state, request), state)
 
     return [
         Route("/models", load, methods=["POST"]),
@@ -85,7 +85,7 @@ async def _load(state: State, name: str, folder: Path) -> None:
     try:
         model = await asyncio.to_thread(open_model, name, folder, state.settings.file)
         await state.pool.load(model)
-    except (OSError, ModelFileError) as error:
+    except (OSError, RefusedInput) as error:
         raise Refused(400, f"The model cannot be loaded. {error}") from None
     except (MemoryError, Lost):
         raise Refused(507, f"There is no memory for the model '{name}'. Take another away first.") from None

@@ -5,9 +5,9 @@ Nothing in a body is believed: it may be no JSON, nested without end, or no pict
 
 import base64
 import binascii
+import io
 import json
 import math
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -28,8 +28,8 @@ PICTURES = (
 """Whatever it is called: what kind of picture it is, its first bytes tell."""
 JSON, LINES = "application/json", "application/jsonlines"
 DEEPEST = 64
-MOST_BRACKETS = 20_000
-"""Far more than the most pictures need, and far less than would fill the memory with empty lists."""
+MOST_PARTS = 20_000
+"""Far more than the most pictures need: base64 has none of what separates the parts of JSON."""
 MOST_PICTURES = 256
 KEYS = {"image", "images", "threshold"}
 
@@ -70,14 +70,7 @@ def read(content_type: str, body: bytes, threshold: float | None, takes_threshol
         raise Refused(415, f"The Content-Type must be {', '.join(PICTURES[:3])} or {JSON}. Received: {received}.")
     if not body:
         raise Refused(400, "The body is empty. Send a picture.")
-    if kind in PICTURES:
-        asked = Asked([Item(body)], "one")
-    elif kind == LINES:
-        asked = _of_lines(body)
-    else:
-        asked = _of_json(_parsed(body))
-    if len(asked.items) > MOST_PICTURES:
-        raise Refused(400, f"At most {MOST_PICTURES} pictures at once. Received: {len(asked.items)}. Send several.")
+    asked = Asked([Item(body)], "one") if kind in PICTURES else _of_text(kind, body)
     items = [item if item.threshold is not None else replace(item, threshold=threshold) for item in asked.items]
     if not takes_threshold and any(item.threshold is not None for item in items):
         raise Refused(400, "This model's answers have no scores, so there is no threshold. Leave it out.")
@@ -124,10 +117,21 @@ def put(asked: Asked, answers: Sequence[bytes | None], reasons: Sequence[str | N
     return joined if asked.form == "list" else b'{"predictions": ' + joined + b"}"
 
 
+def _of_text(kind: str, body: bytes) -> Asked:
+    """Read JSON, or lines of it.
+
+    Their parts are counted first, at the speed of memory: millions of them would take seconds and gigabytes to build.
+    """
+    if sum(map(body.count, (b"[", b"{", b",", b":", b"\n"))) > MOST_PARTS:
+        raise _too_deep()
+    return _of_lines(body) if kind == LINES else _of_json(_parsed(body))
+
+
 def _of_json(value: Any) -> Asked:
     if isinstance(value, list):
         if not value:
             raise Refused(400, "The list is empty. Send pictures.")
+        _refuse_many(len(value))
         return Asked([_forgiving(one) for one in value], "list")
     if not isinstance(value, dict):
         raise Refused(400, 'The JSON must be an object: {"image": base64}. Received: something else.')
@@ -136,6 +140,7 @@ def _of_json(value: Any) -> Asked:
     _check_keys(value, {"images", "threshold"})
     if not isinstance(value["images"], list) or not value["images"]:
         raise Refused(400, "'images' must be a list of pictures in base64. Received: something else, or none.")
+    _refuse_many(len(value["images"]))
     threshold = _threshold(value["threshold"]) if value.get("threshold") is not None else None
     items = [_forgiving({"image": image}) for image in value["images"]]
     return Asked([replace(item, threshold=threshold) for item in items], "images")
@@ -143,16 +148,24 @@ def _of_json(value: Any) -> Asked:
 
 def _of_lines(body: bytes) -> Asked:
     """Read JSON lines. A line that is no JSON is an error of its own, as in a batch transform's file."""
-    items = []
-    for line in body.splitlines():
-        if line.strip():
-            try:
-                items.append(_forgiving(_parsed(line)))
-            except Refused as refusal:
-                items.append(Item(error=str(refusal)))
-    if not items:
+    lines = [line for line in io.BytesIO(body) if line.strip()]
+    if not lines:
         raise Refused(400, "The body has no line. Send a JSON object a line.")
-    return Asked(items, "lines")
+    _refuse_many(len(lines))
+    return Asked([_of_line(line) for line in lines], "lines")
+
+
+def _of_line(line: bytes) -> Item:
+    try:
+        return _forgiving(_parsed(line))
+    except Refused as refusal:
+        return Item(error=str(refusal))
+
+
+def _refuse_many(count: int) -> None:
+    """Raise Refused before each of too many is looked at."""
+    if count > MOST_PICTURES:
+        raise Refused(400, f"At most {MOST_PICTURES} pictures at once. Received: {count}. Send several requests.")
 
 
 def _forgiving(value: Any) -> Item:
@@ -192,8 +205,7 @@ def _decoded(text: Any) -> bytes:
         raise Refused(400, "'image' is an address, and nothing is fetched. Send the picture itself in base64.")
     try:
         # Some encoders break lines at 76 letters.
-        broken = any(letter.isspace() for letter in text[:100])
-        picture = base64.b64decode("".join(text.split()) if broken else text, validate=True)
+        picture = base64.b64decode(text.encode("ascii").translate(None, b" \t\r\n"), validate=True)
     except (binascii.Error, ValueError):
         raise Refused(400, "'image' is not base64. Encode the file's bytes.") from None
     if not picture:
@@ -203,29 +215,30 @@ def _decoded(text: Any) -> bytes:
 
 def _parsed(body: bytes) -> Any:
     """Parse JSON that two readers cannot take differently; raise Refused."""
-    if body.count(b"[") + body.count(b"{") > DEEPEST:
-        _check_nesting(body)
     try:
-        return json.loads(
+        value = json.loads(
             body.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_refuse_constant, parse_float=_finite
         )
-    except (ValueError, RecursionError) as error:
+    except RecursionError:
+        raise _too_deep() from None
+    except ValueError as error:
         reason = str(error) if isinstance(error, _Strict) else "it is damaged, or no UTF-8"
         raise Refused(400, f"The body is not JSON that can be read: {reason}.") from None
+    _refuse_deeper(value, DEEPEST)
+    return value
 
 
-_BRACKETS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|([\[{])|([\]}])', re.DOTALL)
+def _refuse_deeper(value: Any, deepest: int) -> None:
+    """Raise Refused where lists and objects are nested deeper than that."""
+    if isinstance(value, list | dict):
+        if not deepest:
+            raise _too_deep()
+        for inner in value.values() if isinstance(value, dict) else value:
+            _refuse_deeper(inner, deepest - 1)
 
 
-def _check_nesting(body: bytes) -> None:
-    depth = count = 0
-    for found in _BRACKETS.finditer(body):
-        if found.group(1):
-            depth, count = depth + 1, count + 1
-            if depth > DEEPEST or count > MOST_BRACKETS:
-                raise Refused(400, f"The JSON is nested deeper than {DEEPEST}, or has more than {MOST_BRACKETS} parts.")
-        elif found.group(2):
-            depth -= 1
+def _too_deep() -> Refused:
+    return Refused(400, f"The JSON is nested deeper than {DEEPEST}, or has more than {MOST_PARTS} parts.")
 
 
 class _Strict(ValueError):

@@ -1,18 +1,19 @@
 """``POST /invocations``: pictures in, answers out."""
 
 import asyncio
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, TypeVar
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from trainbox.serving import formats, interpreters
+from trainbox.serving import formats, questions
 from trainbox.serving.bodies import Disconnected, read_body, until_gone
-from trainbox.serving.interpreters import Answered, Interpreters
+from trainbox.serving.interpreters import Interpreters
 from trainbox.serving.models import Model
+from trainbox.serving.questions import Answered
 from trainbox.serving.refusals import Refused
-from trainbox.serving.settings import Settings
+from trainbox.serving.state import State
 
 ATTRIBUTES = "x-amzn-sagemaker-custom-attributes"
 CLIENT_GONE = 499
@@ -20,24 +21,30 @@ RETRY = {"Retry-After": "1"}
 Result = TypeVar("Result")
 
 
-async def invoke(request: Request, model: Model, pool: Interpreters, settings: Settings) -> Response:
+async def invoke(request: Request, model: Model, state: State) -> Response:
     """Answer one request about pictures; raise Refused."""
-    headers = request.headers
-    if headers.get("content-encoding", "identity").lower() not in ("identity", ""):
-        raise Refused(415, f"A body is not decompressed. Received: {headers['content-encoding'][:40]}. Send it plain.")
-    try:
-        length = headers.get("content-length")
-        body = await read_body(request.receive, length, settings.largest_body, settings.body_timeout)
-        threshold = _threshold(request)
-        asked = formats.read(
-            headers.get("content-type", ""), body, threshold, takes_threshold=model.service.takes_threshold
-        )
-        wanted = formats.wanted(headers.get("accept", ""), model.service.wordings, asked.form)
-        answers = await _while_there(request, _answers(pool, model.name, asked, wanted.wording))
-    except Disconnected:
-        return Response(status_code=CLIENT_GONE)  # for the count: nobody hears it
+    encoding = request.headers.get("content-encoding", "identity")
+    if encoding.lower() not in ("identity", ""):
+        raise Refused(415, f"A body is not decompressed. Received: {encoding[:40]}. Send it plain.")
+    with state.room.share() as take:
+        try:
+            asked = await _asked(request, model, state, take)
+            wanted = formats.wanted(request.headers.get("accept", ""), model.service.wordings, asked.form)
+            answers = await _while_there(request, _answers(state.pool, model.name, asked, wanted.wording))
+        except Disconnected:
+            return Response(status_code=CLIENT_GONE)  # for the count: nobody hears it
+    if asked.form == "one" and answers[0].failed:
+        raise Refused(500, f"The picture can be read, but {answers[0].error}.")
     bodies = [answer.body for answer in answers]
     return Response(formats.put(asked, bodies, [answer.error for answer in answers]), media_type=wanted.media)
+
+
+async def _asked(request: Request, model: Model, state: State, take: Callable[[int], None]) -> formats.Asked:
+    """Read what is asked; raise Refused or Disconnected."""
+    length, settings = request.headers.get("content-length"), state.settings
+    body = await read_body(request.receive, length, settings.largest_body, settings.body_timeout, take)
+    kind = request.headers.get("content-type", "")
+    return formats.read(kind, body, _threshold(request), takes_threshold=model.service.takes_threshold)
 
 
 def _threshold(request: Request) -> float | None:
@@ -63,13 +70,13 @@ async def _answers(pool: Interpreters, model: str, asked: formats.Asked, wording
             pictures = [asked.items[place].picture for place in places]
             for place, answer in zip(places, await pool.ask(model, pictures, threshold, wording), strict=True):
                 answers[place] = answer
-    except interpreters.Busy as error:
+    except questions.Busy as error:
         raise Refused(503, str(error), RETRY) from None
-    except interpreters.TooSlow as error:
+    except questions.TooSlow as error:
         raise Refused(504, str(error)) from None
-    except interpreters.Gone as error:
+    except questions.Gone as error:
         raise Refused(404, str(error)) from None
-    except interpreters.Crashed as error:
+    except questions.Crashed as error:
         raise Refused(500, str(error)) from None
     return answers
 
@@ -78,11 +85,11 @@ async def _while_there(request: Request, answers: Coroutine[Any, Any, Result]) -
     """Return the answers, unless the client goes before: then raise Disconnected, and what waits is taken back."""
     asking = asyncio.current_task()
     gone = asyncio.ensure_future(until_gone(request.receive))
-    left = False
+    left = answered = False
 
     def leave(_: object) -> None:
         nonlocal left
-        if not gone.cancelled() and asking is not None:
+        if not gone.cancelled() and not answered and asking is not None:
             left = True
             asking.cancel()
 
@@ -94,7 +101,7 @@ async def _while_there(request: Request, answers: Coroutine[Any, Any, Result]) -
             raise Disconnected from None
         raise
     finally:
-        gone.remove_done_callback(leave)
+        answered = True  # leave may be on its way already
         gone.cancel()
 
 

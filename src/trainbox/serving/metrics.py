@@ -7,8 +7,10 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator, Mapping
 
-from trainbox.serving.interpreters import Interpreters, Observed
+from trainbox.serving.bodies import Room
+from trainbox.serving.interpreters import Interpreters
 from trainbox.serving.models import Model
+from trainbox.serving.questions import Observed
 
 MEDIA = "text/plain; version=0.0.4; charset=utf-8"
 BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -46,14 +48,15 @@ class Metrics:
         self.respawned = 0
         self._model = ""
         self._pool: Interpreters | None = None
+        self._room = Room(0)
 
     def observed(self) -> Observed:
         """Return what the pool calls."""
         return Observed(self.stages["queue"].observe, self._worked, self._died)
 
-    def follow(self, pool: Interpreters) -> None:
-        """Show what the pool holds, read whenever somebody asks."""
-        self._pool = pool
+    def follow(self, pool: Interpreters, room: Room) -> None:
+        """Show what the pool and the requests hold, read whenever somebody asks."""
+        self._pool, self._room = pool, room
 
     def tell(self, model: Model) -> None:
         """Say which model answers."""
@@ -90,6 +93,7 @@ class Metrics:
                 ("trainbox_pictures_waiting", "Pictures in the queue.", pool.waiting),
                 ("trainbox_pictures_working", "Pictures with an interpreter.", pool.working),
                 ("trainbox_interpreters", "Interpreter processes that can answer.", pool.alive),
+                ("trainbox_body_bytes", "Bytes of the bodies that are held.", self._room.held),
             ):
                 yield from _head(name, "gauge", text)
                 yield f"{name} {value}"

@@ -61,7 +61,9 @@ def open_model(name: str, path: Path, file: str) -> Model:
         path = _inside(path)
     bundle = Bundle.open(path, only=[file])
     bundle.file(file)
-    if not file.endswith(".tflite") or file not in bundle.manifest.get("models", {}):
+    # A file that the manifest has no digest of was compared with nothing.
+    manifest = bundle.manifest
+    if not file.endswith(".tflite") or file not in manifest.get("models", {}) or file not in manifest["files"]:
         raise ModelFileError(f"'{file}' cannot be served. Give one of the bundle's .tflite files: {_served(bundle)}.")
     return Model(name, bundle, file, tasks.get(str(bundle.manifest.get("task"))).service())
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import os
 import signal
 import socket
 import subprocess
@@ -13,7 +14,9 @@ from trainbox.errors import TrainboxError
 from trainbox.serving import wire
 
 Answer = tuple[dict[str, Any], list[bytes]]
-_SECONDS_TO_END = 4.0
+_SECONDS_TO_END = 2.0
+_ALONE = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+"""For NumPy: it multiplies nothing there, and threads of its own would cost memory and start."""
 
 
 class Lost(TrainboxError):
@@ -48,9 +51,14 @@ class Process(asyncio.Protocol):
         """Start a process; it needs a moment before it answers."""
         ours, theirs = socket.socketpair()
         with theirs:
-            command = [sys.executable, "-m", "trainbox.serving.worker", str(theirs.fileno())]
+            # -P: what lies in the folder that we were started in is not imported.
+            command = [sys.executable, "-P", "-m", "trainbox.serving.worker", str(theirs.fileno())]
             popen = subprocess.Popen(
-                command, pass_fds=(theirs.fileno(),), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+                command,
+                env={**os.environ, **_ALONE},
+                pass_fds=(theirs.fileno(),),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
             )
         # A Unix socket where the loop asks for a connection: it is one already.
         _, process = await asyncio.get_running_loop().create_connection(lambda: cls(popen, answered, died), sock=ours)
@@ -103,7 +111,7 @@ class Process(asyncio.Protocol):
         self._popen.kill()
 
     async def end(self) -> None:
-        """End the process when it has answered what it was asked, or after four seconds."""
+        """End the process when it has answered what it was asked, or after two seconds."""
         if not self._transport.is_closing():
             self._transport.write_eof()
         try:

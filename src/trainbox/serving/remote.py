@@ -81,7 +81,8 @@ class RemotePredictor:
                 raise RemoteFailed(f"{self._address} cannot be asked: {reason}. Is a model served there?") from error
             if response.status != http.client.SERVICE_UNAVAILABLE:
                 return self._read(response.status, content)
-            time.sleep(min(LONGEST_WAIT, float(response.headers.get("Retry-After", "1"))))
+            wait = response.headers.get("Retry-After", "")
+            time.sleep(min(LONGEST_WAIT, int(wait) if wait.isdecimal() else 1))  # it may be a date, too
         raise RemoteFailed(f"{self._address} has too much to do. Ask again later.")
 
     def _read(self, status: int, content: bytes) -> dict[str, Any]:

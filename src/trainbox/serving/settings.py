@@ -15,13 +15,16 @@ EVERYWHERE = "0.0.0.0"  # noqa: S104
 FROM_SAGEMAKER = ("SAGEMAKER_BIND_TO_PORT", "SAGEMAKER_BATCH", "SAGEMAKER_REGION", "SAGEMAKER_MULTI_MODEL")
 """Set where Amazon SageMaker, or its client's local mode, started the container."""
 
+STRATEGIES = {"multirecord": "MULTI_RECORD", "singlerecord": "SINGLE_RECORD", "": "MULTI_RECORD"}
+
 
 @dataclass(frozen=True)
 class Settings:
     """What can be set. Times are seconds; ``queue_length`` counts pictures that wait for an interpreter.
 
     ``file`` is the model file that is served. ``page``: a page at ``/`` to try the model at. ``transforms``: requests
-    that SageMaker's batch transform should have under way. ``multi_model``: models come and go over ``/models``.
+    that SageMaker's batch transform should have under way, ``strategy``: how it fills them. ``multi_model``: models
+    come and go over ``/models``.
     """
 
     host: str = "127.0.0.1"
@@ -33,6 +36,7 @@ class Settings:
     file: str = "model.tflite"
     page: bool = True
     transforms: int = 8
+    strategy: str = "MULTI_RECORD"
     multi_model: bool = False
     header_timeout: float = 10.0
     body_timeout: float = 30.0
@@ -57,6 +61,7 @@ class Settings:
             file=environment.get("TRAINBOX_MODEL_FILE") or cls.file,
             page=read.flag("TRAINBOX_PAGE", not hosted),
             transforms=transforms or 4 * workers,
+            strategy=read.choice("SAGEMAKER_BATCH_STRATEGY", STRATEGIES),
             multi_model=read.flag("SAGEMAKER_MULTI_MODEL", False),
             header_timeout=read.number("TRAINBOX_HEADER_TIMEOUT", cls.header_timeout, 0.1, 3600),
             body_timeout=read.number("TRAINBOX_BODY_TIMEOUT", cls.body_timeout, 0.1, 3600),
@@ -64,6 +69,8 @@ class Settings:
 
 
 class _Reader:
+    """Variables by name; each raises UsageError where it is wrong."""
+
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._environment = environment
 
@@ -86,3 +93,10 @@ class _Reader:
         if text not in ("", "true", "false", "1", "0"):
             raise UsageError(f"{name} must be true or false. Received: '{text}'.")
         return text in ("true", "1") if text else default
+
+    def choice(self, name: str, choices: Mapping[str, str]) -> str:
+        text = self._environment.get(name, "").strip()
+        found = choices.get(text.replace("_", "").lower())
+        if found is None:
+            raise UsageError(f"{name} must be one of {', '.join(sorted(set(choices.values())))}. Received: '{text}'.")
+        return found

@@ -1,12 +1,14 @@
 """What the server knows: its settings, its models, whether it may be asked."""
 
-import time
 from dataclasses import dataclass, field
 
+from trainbox.serving.bodies import Room
 from trainbox.serving.interpreters import Interpreters
 from trainbox.serving.metrics import Metrics
 from trainbox.serving.models import ONLY, Model
 from trainbox.serving.settings import Settings
+
+LEAST_ROOM = 256 << 20
 
 
 @dataclass
@@ -19,7 +21,10 @@ class State:
     models: dict[str, Model] = field(default_factory=dict)
     loaded: bool = False
     stopping: bool = False
-    started: float = field(default_factory=time.monotonic)
+    room: Room = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.room = Room(max(LEAST_ROOM, 2 * self.settings.largest_body))
 
     @property
     def ready(self) -> bool:

@@ -1,12 +1,14 @@
 """Around every request: it is counted, what failed is logged, and what names it is sent back."""
 
 import time
+import traceback
 from collections.abc import MutableMapping
 from typing import Any
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from trainbox.data.text import printable
 from trainbox.serving import log
 from trainbox.serving.invocations import CLIENT_GONE, echoed
 from trainbox.serving.state import State
@@ -37,6 +39,8 @@ class Watching:
 
         try:
             await self.app(scope, receive, sending)
+        except Exception:  # answered already; nobody else would say it
+            log.say("failed", path=printable(scope["path"][:200]), why=traceback.format_exc())
         finally:
             self._note(scope, status, time.monotonic() - began)
 
@@ -46,7 +50,13 @@ class Watching:
         self.state.metrics.request(route, status, seconds)
         if status >= 400 and route != "/ping":
             self.state.metrics.refused[_REASONS.get(status, str(status))] += 1
-            log.say("refused", path=path[:200], status=status, why=scope.get("refusal", ""), seconds=round(seconds, 4))
+            log.say(
+                "refused",
+                path=printable(path[:200]),
+                status=status,
+                why=scope.get("refusal", ""),
+                seconds=round(seconds, 4),
+            )
 
 
 _REASONS = {

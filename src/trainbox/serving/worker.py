@@ -3,6 +3,7 @@
 It ends when the talking process does, however that went: the socket then ends. It loads no more than answering needs.
 """
 
+import contextlib
 import json
 import os
 import signal
@@ -10,6 +11,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,7 @@ def main() -> None:
     """Answer what comes over the socket whose number is the first argument, until it ends."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)  # Whoever stops the group means the talking process, which then ends us.
+    _import_early()
     models: dict[str, tasks.Served] = {}
     with socket.socket(fileno=int(sys.argv[1])) as connection, connection.makefile("rwb") as stream:
         while True:
@@ -37,6 +40,13 @@ def main() -> None:
             answer, bodies = _KINDS[head["kind"]](models, head, parts)
             stream.write(wire.packed({**answer, "number": head["number"]}, bodies))
             stream.flush()
+
+
+def _import_early() -> None:
+    """Import what every model needs, while the talking process is still looking for it."""
+    for module in ("numpy", "PIL.Image", "ai_edge_litert.interpreter"):
+        with contextlib.suppress(ImportError):  # said by whoever needs it
+            import_module(module)
 
 
 def _load(models: dict[str, tasks.Served], head: Mapping[str, Any], _: Sequence[bytes]) -> Answer:
@@ -66,8 +76,11 @@ def _unload(models: dict[str, tasks.Served], head: Mapping[str, Any], _: Sequenc
 
 
 def _ask(models: dict[str, tasks.Served], head: Mapping[str, Any], pictures: Sequence[bytes]) -> Answer:
-    """Answer pictures in turn: JSON for each, or why there is none under its place in ``errors``."""
-    served, errors, bodies = models[head["model"]], {}, []
+    """Answer pictures in turn: JSON for each, or why there is none under its place in ``errors``.
+
+    ``failed`` are the places of those that can be read, and that the model has no answer to.
+    """
+    served, errors, failed, bodies = models[head["model"]], {}, [], []
     times = {"decode": 0.0, "inference": 0.0}
     served.forget()
     for place, picture in enumerate(pictures):
@@ -76,7 +89,12 @@ def _ask(models: dict[str, tasks.Served], head: Mapping[str, Any], pictures: Seq
         except UnreadableFile as error:
             errors[place] = error.reason
             bodies.append(b"")
-    return {"errors": errors, "seconds": times}, bodies
+        except Exception as error:  # the interpreter raises what it likes, and one picture is no reason to end
+            print(f"No answer to a picture: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
+            errors[place] = "the model has no answer to it"
+            failed.append(place)
+            bodies.append(b"")
+    return {"errors": errors, "failed": failed, "seconds": times}, bodies
 
 
 def _answered(served: tasks.Served, picture: bytes, head: Mapping[str, Any], times: dict[str, float]) -> bytes:

@@ -43,6 +43,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["Content-Length"]))
+        if BREAKAGE == "hangs up on pictures":
+            return
         body = b"{" if BREAKAGE == "says JSON and is none" else b'{"prediction": []}'
         self.answer(500 if BREAKAGE == "answers pictures with 500" else 200, body)
 
@@ -55,6 +57,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 
 def serve() -> int:
+    if BREAKAGE == "ends where it is to serve":
+        return 4
+
     def stopped(*_: object) -> None:
         os._exit(3 if BREAKAGE == "ends serving with status 3" else 0)
 

@@ -1,6 +1,8 @@
 """The check of an image: all green on ours, and one that breaks the contract is told apart point by point."""
 
 import json
+import socket
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +13,9 @@ from docker_images import made_from
 from trainbox.errors import UsageError
 from trainbox.platforms import conformance
 from trainbox.platforms.conformance.findings import Limits
+from trainbox.platforms.conformance.serving import ask_container
 from trainbox.platforms.conformance.trials import Trial, a_picture, demonstrations
+from trainbox.platforms.containers import DockerFailed
 
 BREAKAGES = {
     "nothing": [],
@@ -31,6 +35,8 @@ BREAKAGES = {
     ],
     "pings with a body": ["serve data: answers /ping with 200"],
     "answers pictures with 500": ["serve data: answers a picture"],
+    "hangs up on pictures": ["serve data: answers a picture"],
+    "ends where it is to serve": ["serve data: answers /ping with 200", "serve: takes the port SAGEMAKER_BIND_TO_PORT"],
     "says JSON and is none": ["serve data: answers a picture"],
     "is deaf to SIGTERM while it serves": ["serve data: SIGTERM ends it within 3 s"],
     "ends serving with status 3": ["serve data: SIGTERM ends it within 3 s"],
@@ -105,6 +111,29 @@ def test_an_image_that_only_serves(serve_image: str, trained: object, demo_data:
     found = conformance.check(serve_image, model=model, picture=picture, only="serve")
     assert [f"{one.point}: {one.seen}" for one in found if not one.holds] == []
     assert len(found) == 8
+
+
+class Deaf:
+    """A container that takes a connection and ends it without a word."""
+
+    def __init__(self, port: int | None) -> None:
+        self.port = port
+
+    def address(self, port: int) -> tuple[str, int]:
+        if self.port is None:
+            raise DockerFailed("It has ended.")
+        return "127.0.0.1", self.port
+
+
+def test_no_answer_is_something_found() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=lambda: listener.accept()[0].close())
+        thread.start()
+        status, _, body, _ = ask_container(Deaf(listener.getsockname()[1]), "GET", "/ping")  # type: ignore[arg-type]
+        thread.join()
+    assert (status, body.startswith(b"no answer")) == (0, True)
+    status, _, body, _ = ask_container(Deaf(None), "GET", "/ping")  # type: ignore[arg-type]
+    assert (status, body) == (0, b"no answer (It has ended.)")
 
 
 def test_a_demonstration_of_every_task_is_laid_out_as_the_contract_has_it(tmp_path: Path) -> None:

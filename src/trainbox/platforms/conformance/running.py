@@ -72,8 +72,11 @@ class Running:
         return lines[-1].strip()[:200] if lines else "it said nothing"
 
     def address(self, port: int) -> tuple[str, int]:
-        """Return where on this machine a port of it is."""
-        host, _, number = asked("port", self.identifier, str(port)).splitlines()[0].rpartition(":")
+        """Return where on this machine a port of it is; raise DockerFailed where it is nowhere."""
+        shown = asked("port", self.identifier, str(port)).splitlines()
+        if not shown:
+            raise containers.DockerFailed(f"Port {port} of a container is not to be reached: it has ended.")
+        host, _, number = shown[0].rpartition(":")
         return host, int(number)
 
     def put(self, source: Path, target: str) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from trainbox.platforms.conformance.findings import Finding, Limits
 from trainbox.platforms.conformance.running import Running, container
-from trainbox.platforms.containers import mount
+from trainbox.platforms.containers import DockerFailed, mount
 
 MODEL = "/opt/ml/model"
 PORT = 8080
@@ -47,7 +47,7 @@ def port_finding(image: str, model: Path, limits: Limits) -> Finding:
 
 def _of_one(made: Running, about: str, picture: Path, limits: Limits) -> Iterator[Finding]:
     took = made.seconds
-    status, kind, body, seconds = ask(made.address(PORT), "GET", "/ping")
+    status, kind, body, seconds = ask_container(made, "GET", "/ping")
     holds = status == 200 and not body and seconds <= SECONDS_TO_PING
     yield Finding(
         f"{about} answers /ping with 200",
@@ -55,7 +55,7 @@ def _of_one(made: Running, about: str, picture: Path, limits: Limits) -> Iterato
         f"{status}, {len(body)} bytes in {1000 * seconds:.0f} ms; ready in {took:.1f} s",
     )
     headers = {"Content-Type": mimetypes.guess_type(picture.name)[0] or "application/x-image"}
-    status, kind, body, seconds = ask(made.address(PORT), "POST", "/invocations", picture.read_bytes(), headers)
+    status, kind, body, seconds = ask_container(made, "POST", "/invocations", picture.read_bytes(), headers)
     shown = body[:LONGEST_SHOWN].decode("utf-8", "backslashreplace")
     yield Finding(
         f"{about} answers a picture",
@@ -65,6 +65,16 @@ def _of_one(made: Running, about: str, picture: Path, limits: Limits) -> Iterato
     ended, took = made.terminate(limits.to_stop_serving)
     seen = f"still running {took:.0f} s later" if ended is None else f"status {ended} after {took:.1f} s"
     yield Finding(f"{about} SIGTERM ends it within {limits.to_stop_serving:g} s", ended == 0, seen)
+
+
+def ask_container(
+    made: Running, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
+) -> tuple[int, str, bytes, float]:
+    """Ask it; where it hangs up instead, or is gone, the status is 0 and the body what went wrong."""
+    try:
+        return ask(made.address(PORT), method, path, body, headers)
+    except (OSError, DockerFailed) as problem:
+        return 0, "", f"no answer ({problem})".encode(), 0.0
 
 
 def _sound(kind: str, body: bytes) -> bool:
@@ -105,7 +115,7 @@ def _ready(made: Running, seconds: float, port: int = PORT) -> str:
             if answer == 200:
                 return ""
             seen = f"/ping answers {answer}"
-        except OSError as problem:
+        except (OSError, DockerFailed) as problem:  # it may end between two looks, and then has no address
             seen = f"no answer ({type(problem).__name__})"
         time.sleep(0.2)
     return f"{seen} within {seconds:g} s"

@@ -9,6 +9,7 @@ let shown = null; // {blob, bitmap} of the picture that is shown
 let threshold = null; // null: as trained
 let asking = 0; // number of the question asked last: an older answer is thrown away
 let camera = null; // the stream, while the camera is on
+let starts = 0; // number of the last wish for a camera
 
 async function ask(blob) {
   const query = threshold === null ? "" : `?threshold=${threshold}`;
@@ -77,6 +78,7 @@ async function answerTo(blob, bitmap, quiet = false) {
 
 async function show(blob) {
   stopCamera();
+  starts += 1;
   let bitmap;
   try {
     bitmap = await createImageBitmap(blob);
@@ -93,20 +95,31 @@ async function startCamera() {
     tell("The camera is only for pages of this machine (localhost) or over https.", true);
     return;
   }
+  const number = ++starts;
   try {
-    camera = await navigator.mediaDevices.getUserMedia({ video: { width: CAMERA_WIDTH, facingMode: "environment" } });
+    const stream = await navigator.mediaDevices.getUserMedia({ video: { width: CAMERA_WIDTH, facingMode: "environment" } });
+    if (camera || number !== starts) return stream.getTracks().forEach((track) => track.stop()); // asked for twice
+    camera = stream;
+    video.srcObject = stream;
+    part("camera").setAttribute("aria-pressed", "true");
+    await video.play();
+    await watch(stream);
   } catch (error) {
+    if (number !== starts) return;
+    stopCamera();
     tell(`No camera: ${error.message}`, true);
-    return;
   }
-  part("camera").setAttribute("aria-pressed", "true");
-  video.srcObject = camera;
-  await video.play();
+}
+
+async function watch(stream) {
   const frame = new OffscreenCanvas(video.videoWidth, video.videoHeight);
-  while (camera) {
+  while (camera === stream) {
     frame.getContext("2d").drawImage(video, 0, 0);
     const blob = await frame.convertToBlob({ type: "image/jpeg", quality: JPEG_QUALITY });
-    await answerTo(blob, await createImageBitmap(blob), true);
+    const bitmap = await createImageBitmap(blob);
+    // Another picture may have been chosen meanwhile: it is not painted over.
+    if (camera === stream) await answerTo(blob, bitmap, true);
+    bitmap.close();
     await new Promise(requestAnimationFrame);
   }
 }
