@@ -6,7 +6,7 @@ import re
 import signal
 import subprocess
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 _FENCE = re.compile(r"^```(\w*)(?: (\S+))?\n(.*?)^```$", re.DOTALL | re.MULTILINE)
@@ -38,6 +38,10 @@ class Place:
     blocks: Mapping[str, Block]
     words: Mapping[str, str] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
+
+    def saying(self, **words: str) -> "Place":
+        """Return the same place with more words: ``saying(**{"the page's": "this machine's"})``."""
+        return replace(self, words={**self.words, **words})
 
     @property
     def variables(self) -> dict[str, str]:

@@ -30,8 +30,8 @@ MEGABYTE = 1 << 20
 class Ports:
     """Where the two servers and the proxy are, and the page's words for that."""
 
-    def __init__(self) -> None:
-        self.one, self.two, self.proxy = free_port(), free_port(), free_port()
+    def __init__(self, one: int = 0, two: int = 0) -> None:
+        self.one, self.two, self.proxy = one or free_port(), two or free_port(), free_port()
 
     @property
     def words(self) -> dict[str, str]:
@@ -122,14 +122,15 @@ class Traffic:
 
 def test_by_tls_it_answers_the_same_and_refuses_in_our_words(nginx: str, with_model: Places, tmp_path: Path) -> None:
     needed("curl"), needed("openssl")
-    ports = Ports()
-    made = with_model(ports.words)
+    made = with_model()
     model = made.folder / "model"
-    with (
-        serving(tmp_path / "1", model, SAGEMAKER_BIND_TO_PORT=str(ports.one), MODEL_SERVER_WORKERS="1") as one,
-        serving(tmp_path / "2", model, SAGEMAKER_BIND_TO_PORT=str(ports.two), MODEL_SERVER_WORKERS="1") as two,
-        proxied(nginx, made, ports),
-    ):
+    with contextlib.ExitStack() as stack:
+        one, two = (
+            stack.enter_context(serving(tmp_path / name, model, MODEL_SERVER_WORKERS="1")) for name in ("1", "2")
+        )
+        ports = Ports(one.port, two.port)
+        made = made.saying(**ports.words)
+        stack.enter_context(proxied(nginx, made, ports))
         client = Client(made.folder / "trainbox.crt", ports.proxy)
         direct = one.post((made.folder / "street.jpg").read_bytes()).json
         assert json.loads(made.run("ask-tls")) == direct
