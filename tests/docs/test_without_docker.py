@@ -138,7 +138,8 @@ def test_every_package_has_a_wheel_for_a_pi(debian: str, tmp_path: Path) -> None
     platforms = [word for tag in tags for word in ("--platform", tag)]
     target = ["--target", str(tmp_path / "there"), "--python-version", python, "--implementation", "cp", *platforms]
     command = [sys.executable, "-m", "pip", "install", "--dry-run", "--ignore-installed", "--no-deps", *target]
-    locked = ["--only-binary", ":all:", "--require-hashes", "-r", str(tmp_path / "serve.txt")]
+    # What a package asks of Python, pip asks of the one that it runs on; the tags of the wheels are those of the Pi.
+    locked = ["--ignore-requires-python", "--only-binary", ":all:", "--require-hashes", "-r", f"{tmp_path}/serve.txt"]
     done = subprocess.run([*command, *locked], capture_output=True, text=True, timeout=900, check=False)
     assert done.returncode == 0, done.stderr
     assert "ai-edge-litert-2" in done.stdout.split("Would install")[1]
