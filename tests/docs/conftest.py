@@ -125,9 +125,10 @@ def wait_ready(port: int, process: "subprocess.Popen[str] | None" = None) -> Non
     deadline = time.monotonic() + SECONDS_TO_START
     while time.monotonic() < deadline and (process is None or process.poll() is None):
         with contextlib.suppress(OSError, http.client.HTTPException):
-            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
-            connection.request("GET", "/readyz")
-            if connection.getresponse().status == 200:
-                return
+            with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=5)) as connection:
+                connection.request("GET", "/readyz")
+                with connection.getresponse() as answer:
+                    if answer.status == 200:
+                        return
         time.sleep(0.05)
     raise AssertionError(f"not ready on {port}, status {process and process.poll()}")
