@@ -124,11 +124,11 @@ def wait_ready(port: int, process: "subprocess.Popen[str] | None" = None) -> Non
     """Wait until a server on this machine is ready; it must not end meanwhile."""
     deadline = time.monotonic() + SECONDS_TO_START
     while time.monotonic() < deadline and (process is None or process.poll() is None):
-        with contextlib.suppress(OSError, http.client.HTTPException):
-            with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=5)) as connection:
-                connection.request("GET", "/readyz")
-                with connection.getresponse() as answer:
-                    if answer.status == 200:
-                        return
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+        with contextlib.suppress(OSError, http.client.HTTPException), contextlib.closing(connection):
+            connection.request("GET", "/readyz")
+            with connection.getresponse() as answer:
+                if answer.status == 200:
+                    return
         time.sleep(0.05)
     raise AssertionError(f"not ready on {port}, status {process and process.poll()}")
