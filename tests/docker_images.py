@@ -63,8 +63,8 @@ def built(target: str) -> image.Built:
         return image.build(clone, target, REPOSITORY, base, network)
 
 
-def made_from(base: str, context: Path, lines: str, name: str) -> str:
+def made_from(base: str, context: Path, lines: str, name: str, *options: str) -> str:
     """Make an image of ``lines`` of a Dockerfile on ``base``, with the files in ``context``."""
     (context / "Dockerfile").write_text(f"FROM {base}\n{lines}")
-    call("build", "--quiet", "--tag", f"{REPOSITORY}:{name}", str(context))
+    call("build", "--quiet", *options, "--tag", f"{REPOSITORY}:{name}", str(context))
     return f"{REPOSITORY}:{name}"
