@@ -38,6 +38,7 @@ class _Client:
         self.socket = socket.create_connection(self.address, timeout=60)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.received, self.length, self.began = b"", 0, 0.0
+        self.closes = False
 
     def ask(self, request: bytes) -> None:
         self.received, self.length, self.began = b"", 0, time.perf_counter()
@@ -56,6 +57,7 @@ class _Client:
             head = self.received[:end].lower()
             start = head.find(b"content-length:") + len(b"content-length:")
             self.length = end + 4 + int(head[start : (head + b"\r\n").find(b"\r\n", start)])
+            self.closes = b"connection: close" in head
         return int(self.received[9:12]) if len(self.received) >= self.length else None
 
 
@@ -94,7 +96,7 @@ def load(
             if status == 200 and client.began >= counted_from:
                 latencies.append(time.perf_counter() - client.began)
             failed += status != 200
-            if status == 0:  # the server closes after some requests: not its fault alone, and counted
+            if status == 0 or client.closes:
                 selector.unregister(client.socket)
                 client.socket.close()
                 client.connect()
