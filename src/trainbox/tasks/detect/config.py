@@ -79,6 +79,12 @@ class DetectConfig(TrainingConfig):
         None, ge=0, le=256, description="Processes that prepare pictures; as the machine has processors if not given."
     )
 
+    @field_validator("freeze", mode="before")
+    @classmethod
+    def _freeze(cls, value: Any) -> Any:
+        # SageMaker's clients write Python's None as they write the word.
+        return "none" if value is None else value
+
     @field_validator("augment", mode="before")
     @classmethod
     def _names(cls, value: Any) -> Any:
