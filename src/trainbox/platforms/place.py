@@ -56,6 +56,12 @@ def _put(model: Path, out: Path) -> None:
     with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent, ignore_cleanup_errors=True) as beside:
         incoming, outgoing = Path(beside) / "new", Path(beside) / "old"
         shutil.copytree(model, incoming)
-        if out.exists():
-            out.rename(outgoing)
-        incoming.rename(out)
+        if not out.exists():
+            incoming.rename(out)
+            return
+        out.rename(outgoing)
+        try:
+            incoming.rename(out)
+        except OSError:
+            outgoing.rename(out)
+            raise
