@@ -3,14 +3,13 @@
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import trainbox
 from trainbox.errors import UsageError
-from trainbox.platforms import containers
+from trainbox.platforms import containers, program
 from trainbox.platforms.containers import PLATFORM, DockerFailed
 
 TARGETS = ("serve", "base", "train", "train-gpu")
@@ -56,7 +55,8 @@ def build(
 
 def _status(command: Sequence[str]) -> int:
     """Run a command of Docker's that takes its time, all it says on standard error."""
-    return subprocess.run(command, stdin=subprocess.DEVNULL, stdout=sys.stderr, check=False).returncode
+    log = program.stderr()
+    return subprocess.run(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, check=False).returncode
 
 
 def build_command(

@@ -20,16 +20,16 @@ def run(command: Sequence[str], environment: Mapping[str, str], say: Say, end: C
     SIGTERM and ctrl-C become a SIGTERM to the child, which then has as long as SageMaker would give it; a second ctrl-C
     ends it at once. ``end`` must end the child and all it started; it is called whatever happens.
     """
-    with _stderr() as log:
-        child = subprocess.Popen(
-            command,
-            env=environment,
-            # Its end tells the child that we are gone, however we went.
-            stdin=subprocess.PIPE,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
+    log = stderr()
+    child = subprocess.Popen(
+        command,
+        env=environment,
+        # Its end tells the child that we are gone, however we went.
+        stdin=subprocess.PIPE,
+        stdout=log,
+        stderr=log,
+        start_new_session=True,
+    )
     try:
         with _forwarding(child, say, end) as told:
             return _wait(child, told, end)
@@ -40,13 +40,12 @@ def run(command: Sequence[str], environment: Mapping[str, str], say: Say, end: C
             child.stdin.close()
 
 
-@contextlib.contextmanager
-def _stderr() -> Iterator[int]:
-    """Give the child our standard error for all it says: our standard output is for data."""
+def stderr() -> int:
+    """Return where a child says all it says: our standard error, for our standard output is for data; else nowhere."""
     try:
-        yield sys.stderr.fileno()
+        return sys.stderr.fileno()
     except (AttributeError, OSError, ValueError):
-        yield subprocess.DEVNULL
+        return subprocess.DEVNULL
 
 
 @contextlib.contextmanager
