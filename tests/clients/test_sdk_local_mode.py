@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from docker_images import call
 from environments import Environment, Unavailable, environment
@@ -93,8 +94,16 @@ def _environment(python: Path, tmp_path: Path) -> dict[str, str]:
 def some_pictures(source: Path, target: Path, count: int = 3) -> list[Path]:
     """Copy the first pictures that are whole to a folder of their own."""
     target.mkdir()
-    found = [path for path in sorted(source.rglob("*.jpg")) if path.stat().st_size > 1000][:count]
+    found = [path for path in sorted(source.rglob("*.jpg")) if is_whole(path)][:count]
     return [Path(shutil.copy(path, target)) for path in found]
+
+
+def is_whole(path: Path) -> bool:
+    try:
+        Image.open(path).load()
+    except OSError:
+        return False
+    return True
 
 
 def test_a_robocars_job_of_old(sdk: Path, train_image: str, swept: None, tmp_path: Path) -> None:
