@@ -100,7 +100,8 @@ def some_pictures(source: Path, target: Path, count: int = 3) -> list[Path]:
 
 def is_whole(path: Path) -> bool:
     try:
-        Image.open(path).load()
+        with Image.open(path) as image:
+            image.load()
     except OSError:
         return False
     return True
