@@ -47,6 +47,13 @@ def test_models_come_answer_and_go(endpoint: Server, model: Callable[[str], Path
         assert endpoint.get(f"/models/{name}", method="DELETE").status == 200
 
 
+def test_of_several_models_none_is_the_one_that_is_meant(endpoint: Server) -> None:
+    refused = endpoint.post(picture())
+    assert (refused.status, "/models/NAME/invoke" in refused.json["error"]) == (404, True)
+    assert endpoint.get("/card").status == 404
+    assert not {"/invocations", "/card"} & set(endpoint.get("/openapi.json").json["paths"])
+
+
 def test_the_list_comes_in_pages(endpoint: Server) -> None:
     assert endpoint.get("/models?next_page_token=5").json == {"models": []}
     assert endpoint.get("/models?next_page_token=x").status == 400
@@ -91,8 +98,3 @@ def test_a_model_can_be_loaded_while_interpreters_are_replaced(endpoint: Server,
         answers = [endpoint.post(picture(), path="/models/late/invoke") for _ in range(8)]
         assert {answer.status for answer in answers} == {200}
         assert endpoint.get("/models/late", method="DELETE").status == 200
-
-
-def test_there_is_no_model_without_a_name(endpoint: Server) -> None:
-    reply = endpoint.post(picture())
-    assert reply.status == 503

@@ -12,6 +12,7 @@ from starlette.routing import BaseRoute, Route
 
 from trainbox.serving import endpoints, metrics, openapi
 from trainbox.serving.invocations import invoke
+from trainbox.serving.models import Model
 from trainbox.serving.refusals import Refused
 from trainbox.serving.state import State
 from trainbox.serving.watching import Watching
@@ -40,6 +41,15 @@ def build(state: State) -> Watching:
     return Watching(Starlette(routes=routes, exception_handlers=handlers), state)
 
 
+def _only(state: State) -> Model:
+    """Return the one model; raise Refused where there are several, or it is not loaded yet."""
+    if state.settings.multi_model:
+        raise Refused(404, "There are several models here: ask one of them at /models/NAME/invoke.")
+    if state.model is None:  # where only the interpreters are gone, others are on their way: that is waited for
+        raise Refused(503, "The model is not loaded yet. Ask again in a moment.", {"Retry-After": "1"})
+    return state.model
+
+
 def _contract(state: State) -> list[BaseRoute]:
     """Return what Amazon SageMaker asks for."""
 
@@ -47,10 +57,7 @@ def _contract(state: State) -> list[BaseRoute]:
         return Response(status_code=200 if state.ready else 503)
 
     async def invocations(request: Request) -> Response:
-        model = state.model
-        if model is None:  # where only the interpreters are gone, others are on their way: that is waited for
-            raise Refused(503, "The model is not loaded yet. Ask again in a moment.", {"Retry-After": "1"})
-        return await invoke(request, model, state)
+        return await invoke(request, _only(state), state)
 
     async def parameters(request: Request) -> Response:
         settings = state.settings
@@ -83,9 +90,7 @@ def _premises(state: State) -> list[BaseRoute]:
         return Response(state.metrics.text(), headers={"Content-Type": metrics.MEDIA})
 
     async def card(request: Request) -> Response:
-        if state.model is None:
-            raise Refused(503, "The model is not loaded yet. Ask again in a moment.", {"Retry-After": "1"})
-        return JSONResponse(state.model.card())
+        return JSONResponse(_only(state).card())
 
     async def document(request: Request) -> Response:
         return Response(json.dumps(openapi.document(state), indent=1), media_type="application/json")
@@ -103,11 +108,9 @@ def _page(state: State) -> list[BaseRoute]:
     """Return the page to try the model at."""
 
     async def script(request: Request) -> Response:
-        if state.model is None:
-            raise Refused(503, "The model is not loaded yet. Ask again in a moment.", {"Retry-After": "1"})
-        labels = list(state.model.manifest.get("labels") or ())
-        about = {"accept": _accept(state.model.service.page_wording), "labels": labels}
-        text = f"export const about = {json.dumps(about)};\n{state.model.service.script.read_text(encoding='utf-8')}"
+        model = _only(state)
+        about = {"accept": _accept(model.service.page_wording), "labels": list(model.manifest.get("labels") or ())}
+        text = f"export const about = {json.dumps(about)};\n{model.service.script.read_text(encoding='utf-8')}"
         return Response(text, media_type="text/javascript", headers=NO_STRANGERS)
 
     def file(name: str) -> Any:

@@ -44,6 +44,7 @@ def document(state: State) -> Schema:
         "/openapi.json": {"get": _told("This document", {"type": "object"})},
     }
     if state.settings.multi_model:
+        del paths["/invocations"], paths["/card"]
         paths |= _models(state)
     return {
         "openapi": "3.1.0",
