@@ -48,7 +48,7 @@ check: lint test ## What a commit must pass.
 lock: ## Resolve the requirements anew (needs uv).
 	for name in desk:'' serve:'--extra serve' train:'--extra train --extra serve' \
 	  train-gpu:'--extra train --extra serve --extra gpu' \
-	  dev:'--extra train --extra serve --extra onnx --group dev' build:'--group build'; do \
+	  dev:'--extra train --extra serve --extra onnx --extra sagemaker --extra tune --group dev' build:'--group build'; do \
 	  uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --upgrade \
 	    --python-version 3.11 $${name#*:} $$([ $${name%%:*} = build ] || echo pyproject.toml) \
 	    -o requirements/$${name%%:*}.txt || exit 1; done
