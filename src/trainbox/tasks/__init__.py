@@ -221,8 +221,20 @@ def get(name: str) -> Task:
 
 def at(place: str) -> Task:
     """Return the task at a place that ``places`` names."""
-    module, _, attribute = place.partition(":")
-    return cast(Task, getattr(import_module(module), attribute))
+    return cast(Task, _attribute(place))
+
+
+def later(place: str) -> Callable[..., Any]:
+    """Return what calls the function or class at ``place``, "module:name", whose module is loaded at the first call.
+
+    So a task can say what it has to offer in a process that must stay light.
+    """
+    return lambda *arguments: _attribute(place)(*arguments)
+
+
+def _attribute(place: str) -> Any:
+    module, _, name = place.partition(":")
+    return getattr(import_module(module), name)
 
 
 def recognise(channels: Mapping[str, Path]) -> Task:
