@@ -1,8 +1,7 @@
 """What a training job made, brought here: its model artifact fetched, unpacked, verified and put in place."""
 
 import tempfile
-from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from trainbox.platforms import place
 from trainbox.platforms.job import JobFailed
 from trainbox.platforms.sagemaker import advice
 from trainbox.platforms.sagemaker.account import Account
-from trainbox.platforms.sagemaker.bill import Bill, duration
+from trainbox.platforms.sagemaker.bill import Bill
 from trainbox.platforms.sagemaker.failures import said_by_aws
 from trainbox.platforms.sagemaker.inputs import split
 from trainbox.platforms.sagemaker.watching import ENDED, how_to_go_on, server_time
@@ -22,9 +21,7 @@ Say = Callable[[str], None]
 Description = Mapping[str, Any]
 
 
-def fetch(
-    account: Account, description: Description, out: Path, say: Say, last_lines: "list[str] | None" = None
-) -> Path:
+def fetch(account: Account, description: Description, out: Path, say: Say, last_lines: Sequence[str] = ()) -> Path:
     """Bring an ended job's bundle to ``out`` and return that; say what it cost.
 
     A job that was stopped early, by its time limit too, has the best model that it had. Raises JobFailed where there
@@ -33,10 +30,10 @@ def fetch(
     job = description["TrainingJobName"]
     if description["TrainingJobStatus"] not in ENDED:
         raise JobFailed(f"The training job '{job}' has not ended. {how_to_go_on(job)}", 1, False)
-    for line in Bill.of(description, server_time(description)).in_the_end():
+    for line in bill_of(description).in_the_end():
         say(line)
     if description["TrainingJobStatus"] == "Failed":
-        raise advice.failed(description, last_lines or [])
+        raise advice.failed(description, last_lines)
     with tempfile.TemporaryDirectory(prefix="trainbox-model-", ignore_cleanup_errors=True) as scratch:
         packed = Path(scratch) / "model.tar.gz"
         if not _download(account, description, packed):
@@ -44,6 +41,11 @@ def fetch(
         with _opened(packed, description) as bundle:
             place.put(bundle.folder, out)
     return out
+
+
+def bill_of(description: Description) -> Bill:
+    """Return what a job cost, or has cost when it was described."""
+    return Bill.of(description, server_time(description))
 
 
 def artifact(description: Description) -> str:

@@ -35,10 +35,10 @@ class Shown(Protocol):
 
 
 class Plain:
-    """Says each line as it is, and now and then how the job stands."""
+    """Says each line as it is, and now and then, through ``states``, how the job stands."""
 
-    def __init__(self, say: Say, clock: Callable[[], float] = monotonic) -> None:
-        self._say, self._clock, self._last = say, clock, clock()
+    def __init__(self, say: Say, states: Say | None = None, clock: Callable[[], float] = monotonic) -> None:
+        self._say, self._states, self._clock, self._last = say, states or say, clock, clock()
 
     def line(self, text: str) -> None:
         """Say the line."""
@@ -48,7 +48,7 @@ class Plain:
         """Say it where that was long ago."""
         if self._clock() - self._last >= SECONDS_BETWEEN_STATES:
             self._last = self._clock()
-            self._say(text)
+            self._states(text)
 
     def close(self) -> None:
         """Do nothing: lines leave nothing behind."""

@@ -43,7 +43,9 @@ def run(
             if detach and not signals.kept:
                 return None
             description = watch.to_the_end(signals)
-            return description and results.fetch(account, description, out, say, list(watch.log.last))
+            if description is None:
+                return None
+            return results.fetch(account, description, out, say, list(watch.log.last))
         except Told as told:
             say(f"The training job '{job.name}' may still run and be billed. {watching.how_to_go_on(job.name)}")
             raise KeyboardInterrupt from told

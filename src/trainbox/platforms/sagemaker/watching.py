@@ -34,7 +34,7 @@ def describe(account: Account, job: str) -> Description:
     """Return what SageMaker says of a training job; raise AwsRefused where there is none of that name."""
     try:
         with said_by_aws(f"look at the training job '{job}'"):
-            return account.sagemaker.describe_training_job(TrainingJobName=job)  # type: ignore[no-any-return]
+            return account.sagemaker.describe_training_job(TrainingJobName=job)
     except AwsRefused as refused:
         if "not found" not in str(refused):
             raise
@@ -84,7 +84,7 @@ class Watch:
         while True:
             try:
                 signals.deliver()
-                return self._until_ended()
+                return self.until_ended()
             except Told as told:
                 self.shown.close()
                 if self._leaves(told, signals):
@@ -108,7 +108,8 @@ class Watch:
                 stop(self.account, self.job)
         return False
 
-    def _until_ended(self) -> Description:
+    def until_ended(self) -> Description:
+        """Watch until the job has ended and its log is read; signals are the caller's affair. Raises AwsFailed."""
         while True:
             description = self._looked()
             if description and description["TrainingJobStatus"] in ENDED:
