@@ -28,7 +28,7 @@ def write_documents(job: TrainingJob, paths: Paths, checkpoints: bool) -> None:
 
 def refuse_missing(job: TrainingJob) -> None:
     """Raise ChannelError where a channel is no file or folder of this machine."""
-    for name, source in job.channels.items():
+    for name, source in job.on_this_machine.items():
         if source.is_dir() or source.is_file():
             continue
         if source.exists():
