@@ -1,4 +1,4 @@
-"""What a job will take and cost, before it is paid: a range from measurements and stated assumptions, honestly rough."""
+"""What a job will take and cost, before it is paid: a range, by measurements and stated assumptions."""
 
 import math
 import re
@@ -105,8 +105,8 @@ def seconds_for(plan: Plan, usd: float, expected: tuple[float, float] | None = N
     if payable < least:
         needed = cost(plan, price, least + plan.keep_alive_seconds)
         raise UsageError(
-            f"--max-cost {usd:g} pays for {max(payable, 0)} s of {plan.instance_type}, and this job needs at least {least} s "
-            f"({needed:.2f} USD). Give more, fewer epochs, or a cheaper --instance-type."
+            f"--max-cost {usd:g} pays for {max(payable, 0)} s of {plan.instance_type}, and this job needs at least "
+            f"{least} s ({needed:.2f} USD). Give more, fewer epochs, or a cheaper --instance-type."
         )
     return min(payable - int(START_UP[1]) - SECONDS_TO_STOP, plan.max_runtime_seconds)
 

@@ -60,6 +60,17 @@ def upload(
     return {name: addresses[name] for name in channels}
 
 
+def addresses(bucket: str, prefix: str, channels: Mapping[str, "Path | str"], say: Say) -> dict[str, str]:
+    """Return the addresses that ``upload`` would return, and send nothing; raises ChannelError as it does."""
+    found = {}
+    for name, source in channels.items():
+        if is_address(source):
+            found[name] = str(source)
+        else:
+            found[name] = f"{SCHEME}{bucket}/{place(prefix, contents.read(name, _existing(name, Path(source)), say))}"
+    return found
+
+
 def is_address(source: "Path | str") -> bool:
     """Tell whether a channel is already in S3."""
     return isinstance(source, str) and source.startswith(SCHEME)
