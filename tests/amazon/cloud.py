@@ -41,9 +41,7 @@ class Cloud:
         self.regions: dict[str, SageMaker] = {}
         self._scratch = tempfile.TemporaryDirectory(prefix="amazon-", ignore_cleanup_errors=True)
         self._lock = threading.Lock()
-        self._server = make_server(
-            "127.0.0.1", 0, self, threaded=True, request_handler=MotoRequestHandler
-        )
+        self._server = make_server("127.0.0.1", 0, self, threaded=True, request_handler=MotoRequestHandler)
         self._thread = threading.Thread(target=self._server.serve_forever, name="amazon", daemon=True)
         self._thread.start()
         self.client = cache(self._client)

@@ -7,6 +7,7 @@ from typing import Any
 from amazon.account import House, Tags
 from amazon.faults import Faults
 from amazon.protocol import Rooms
+from amazon.search import Search
 from amazon.training import Job, TrainingJobs
 
 
@@ -17,7 +18,7 @@ class SageMaker:
         self.house = House(region, clients, scratch)
         self.faults = faults
         self.training = TrainingJobs(self.house)
-        self.rooms = Rooms([self.training, Tags(self.house)])
+        self.rooms = Rooms([self.training, Search(self.training), Tags(self.house)])
 
     @property
     def received(self) -> list[tuple[str, dict[str, Any]]]:
