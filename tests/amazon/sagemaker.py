@@ -39,6 +39,10 @@ class SageMaker:
         assert job.over.wait(seconds), f"{name} is {job.secondary} after {seconds} s"
         return job
 
+    def containers(self) -> list[int]:
+        """Return the processes of the containers that run."""
+        return self.house.running()
+
     def interrupt(self, name: str) -> None:
         """Take a job's spot instance away: kill -9, no notice; the job starts anew from its checkpoints."""
         self.training.interrupt(name)
