@@ -7,6 +7,8 @@ from typing import Any
 from amazon.account import House, Tags
 from amazon.faults import Faults
 from amazon.protocol import Rooms
+from amazon.prices import Prices
+from amazon.quotas import Quotas
 from amazon.search import Search
 from amazon.training import Job, TrainingJobs
 
@@ -18,7 +20,7 @@ class SageMaker:
         self.house = House(region, clients, scratch)
         self.faults = faults
         self.training = TrainingJobs(self.house)
-        self.rooms = Rooms([self.training, Search(self.training), Tags(self.house)])
+        self.rooms = Rooms([self.training, Search(self.training), Tags(self.house), Quotas(self.house), Prices()])
 
     @property
     def received(self) -> list[tuple[str, dict[str, Any]]]:

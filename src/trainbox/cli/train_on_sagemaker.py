@@ -40,6 +40,8 @@ def run(job: TrainingJob, out: Path, options: SageMakerOptions, *, overwrite: bo
         refresh_prices(account)
     # The options are checked before the data is read, which takes longer.
     plan = planned(options, account.region, job.task)
+    if options.max_cost is not None:
+        seconds_for(plan, options.max_cost)
     data = job_data.read(job, _say)
     plan, guess = sized(plan, options, job, data)
     if dry_run:
