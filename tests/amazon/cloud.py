@@ -113,9 +113,9 @@ class Cloud:
         return sagemaker.rooms.answer(target, request)
 
     def _failing(self, fault: Fault, asked: Asked, request: Request) -> Answer:
+        request.get_data()  # what is left unread would be taken for the next request
         if fault.is_drop:
             return self._dropping(request)
-        request.get_data()  # a client that still sends would see a dropped connection instead
         if asked.is_s3 or asked.service in QUERY:
             return fault.refusal.as_xml(wrapped=not asked.is_s3)
         return fault.refusal.as_json()
