@@ -16,7 +16,8 @@ COMMANDS: Mapping[str, str] = {
     "predict": "Ask a finished model about pictures.",
     "serve": "Serve a finished model, with a page to try it at.",
     "export": "Write another format of a finished model, without retraining.",
-    "image": "Build the container image, and check any image against the contract.",
+    "init": "Set up Amazon SageMaker for this folder: trainbox.toml, and a bucket and a role where asked for.",
+    "image": "Build the container image, push it to ECR, and check any image against the contract.",
 }
 """Name and summary of each command: so ``--help`` loads none of them. A test compares them with the commands' own."""
 
