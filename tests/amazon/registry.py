@@ -91,7 +91,7 @@ def _free_port() -> int:
 
 
 def ecr_of(registry: Registry) -> Answering:
-    """Answer as ECR: repositories are those of who is behind, images and the registry's address those of ``registry``."""
+    """Answer as ECR: repositories are those of the server behind, images and address those of the registry."""
 
     def answering(asked: Asked, forward: Callable[[], Answer]) -> Answer:
         answer = forward()

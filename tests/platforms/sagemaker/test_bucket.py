@@ -1,17 +1,13 @@
 """The bucket: what it is set to, what becomes of one that is there, and what is left where it fails."""
 
 import json
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from amazon.front import Answer, Asked, in_front_of
 from trainbox.errors import UsageError
 from trainbox.platforms.sagemaker import bucket
 from trainbox.platforms.sagemaker.failures import AwsFailed, AwsRefused
-
-DENIED = b"<Error><Code>AccessDenied</Code><Message>no</Message></Error>"
 
 
 @pytest.mark.parametrize("region", ["eu-west-1", "us-east-1"])
@@ -82,15 +78,9 @@ def test_a_bucket_in_another_region_is_refused(aws: Any) -> None:
         bucket.ensure(account, bucket.document(account, "mine-1"), print)
 
 
-@pytest.mark.parametrize("seen_at", ["a look", "its creation"])
-def test_somebody_elses_bucket_is_refused(aws: Any, seen_at: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """S3 says 403 of another account's bucket; where even that is not told, its creation is refused."""
-
-    def keep_to_owners(asked: Asked, forward: Callable[[], Answer]) -> Answer:
-        if asked.method == "HEAD" and asked.headers.get("x-amz-expected-bucket-owner") != aws.number:
-            return Answer(403 if seen_at == "a look" else 404)
-        return forward()
-
+@pytest.mark.parametrize(("seen", "status"), [("by a look", 403), ("when it is created", 404)])
+def test_somebody_elses_bucket_is_refused(aws: Any, seen: str, status: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """S3 says 403 of another account's bucket, which moto does not; it does refuse to create one."""
     mine = aws.account()
     role = {"RoleArn": "arn:aws:iam::210987654321:role/other", "RoleSessionName": "other"}
     other = aws.client("sts").assume_role(**role)["Credentials"]
@@ -98,47 +88,46 @@ def test_somebody_elses_bucket_is_refused(aws: Any, seen_at: str, monkeypatch: p
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", other["AccessKeyId"])
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", other["SecretAccessKey"])
     monkeypatch.setenv("AWS_SESSION_TOKEN", other["SessionToken"])
-    with in_front_of(aws.environment["AWS_ENDPOINT_URL"], keep_to_owners) as s3:
-        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", s3)
-        theirs = aws.account()
-        assert theirs.number == "210987654321"
-        with pytest.raises(AwsRefused, match="'taken-1' belongs to another account") as refused:
-            bucket.ensure(theirs, bucket.document(theirs, "taken-1"), print)
+    theirs = aws.account()
+    assert theirs.number == "210987654321"
+    aws.faults.fail("HeadBucket", str(status), status=status)
+    with pytest.raises(AwsRefused, match="'taken-1' belongs to another account") as refused:
+        bucket.ensure(theirs, bucket.document(theirs, "taken-1"), print)
     assert refused.value.exit_status == 2 and "\n" not in str(refused.value)
+    assert refused.value.code == {403: "403", 404: "BucketAlreadyExists"}[status]
 
 
-def test_one_made_by_another_at_the_same_time_is_ours(aws: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    def not_seen_yet(asked: Asked, forward: Callable[[], Answer]) -> Answer:
-        return Answer(404) if asked.method == "HEAD" else forward()
-
+def test_one_made_by_another_at_the_same_time_is_ours(aws: Any) -> None:
     account = aws.account()
     bucket.ensure(account, bucket.document(account, "mine-1"), print)
-    with in_front_of(aws.environment["AWS_ENDPOINT_URL"], not_seen_yet) as s3:
-        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", s3)
-        account = aws.account()
-        assert bucket.ensure(account, bucket.document(account, "mine-1"), print) == bucket.Found("mine-1", made=False)
-
-
-def test_one_that_can_neither_be_finished_nor_removed_is_said(aws: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    def forbid(asked: Asked, forward: Callable[[], Answer]) -> Answer:
-        forbidden = asked.method == "DELETE" or asked.path.endswith("?policy")
-        return Answer(403, DENIED, {"Content-Type": "application/xml"}) if forbidden else forward()
-
-    with in_front_of(aws.environment["AWS_ENDPOINT_URL"], forbid) as s3:
-        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", s3)
-        account = aws.account()
-        with pytest.raises(AwsFailed, match=r"Cannot set Policy of the bucket 'mine-1': no") as failed:
-            bucket.ensure(account, bucket.document(account, "mine-1"), print)
-        assert "was made and stands unfinished. Cannot remove the bucket" in str(failed.value)
-        assert bucket.exists(account, "mine-1")
+    aws.faults.fail("HeadBucket", "404", status=404)
+    assert bucket.ensure(account, bucket.document(account, "mine-1"), print) == bucket.Found("mine-1", made=False)
 
 
 def test_a_bucket_that_cannot_be_finished_is_taken_back(aws: Any) -> None:
     account = aws.account()
-    wanted = {**bucket.document(account, "mine-1"), "VersioningConfiguration": {"Status": "Sideways"}}
-    with pytest.raises(AwsFailed, match=r"Cannot set VersioningConfiguration.*was made and removed again"):
-        bucket.ensure(account, wanted, print)
+    aws.faults.fail("PutBucketPolicy", "AccessDenied")
+    with pytest.raises(AwsFailed, match=r"Cannot set Policy of the bucket 'mine-1'.*was made and removed again"):
+        bucket.ensure(account, bucket.document(account, "mine-1"), print)
     assert not bucket.exists(account, "mine-1")
+
+
+def test_one_that_can_neither_be_finished_nor_removed_is_said(aws: Any) -> None:
+    account = aws.account()
+    aws.faults.fail("PutBucketPolicy", "AccessDenied")
+    aws.faults.fail("DeleteBucket", "AccessDenied")
+    with pytest.raises(AwsFailed, match=r"stands unfinished\. Cannot remove the bucket 'mine-1' again") as failed:
+        bucket.ensure(account, bucket.document(account, "mine-1"), print)
+    assert "\n" not in str(failed.value)
+    assert bucket.exists(account, "mine-1")
+
+
+def test_what_may_not_be_looked_at_is_said(aws: Any) -> None:
+    account = aws.account()
+    bucket.ensure(account, bucket.document(account, "mine-1"), print)
+    aws.faults.fail("GetBucketPolicy", "AccessDenied")
+    found = bucket.ensure(account, bucket.document(account, "mine-1"), print)
+    assert found.differences == ("it could not be seen whether it refuses connections without TLS (AccessDenied)",)
 
 
 @pytest.mark.parametrize("name", ["Mine", "ab", "a.b.c", "-abc", "x" * 64, "s3://mine"])
