@@ -54,6 +54,8 @@ def test_a_bucket_and_a_role_are_shown_and_made(aws: Any, capsys: pytest.Capture
     assert BUCKET in buckets(aws) and "trainbox-sagemaker" in roles(aws)
     settings = Settings.read().sagemaker
     assert (settings.region, settings.bucket, settings.role) == ("eu-west-1", BUCKET, ROLE)
+    secret = os.environ["AWS_SECRET_ACCESS_KEY"]
+    assert secret not in said.out + said.err + FILE.read_text()
     # The same command again finds all as it would make it.
     assert cli.run(["init", *BOTH, "--yes", "--json"]) == 0
     again = json.loads(capsys.readouterr().out)
@@ -101,6 +103,8 @@ def test_what_the_file_has_otherwise_is_replaced_only_where_asked(aws: Any, caps
 def test_a_roles_name_becomes_its_arn(aws: Any, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.run(["init", "--role", aws.role.rpartition("/")[2]]) == 0
     assert Settings.read().sagemaker.role == aws.role
+    # By its name or its ARN, it is the one that the file has.
+    assert cli.run(["init", "--role", aws.role.rpartition("/")[2]]) == 0
     FILE.unlink()
     assert cli.run(["init", "--role", "nobody"]) == 1
     assert "Cannot look at the role 'nobody'" in capsys.readouterr().err
@@ -121,6 +125,7 @@ def test_a_failure_halfway_says_what_was_made(aws: Any, capsys: pytest.CaptureFi
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
+        (["--yes"], "There is nothing to write. Say what"),
         (["--create-role", "--yes"], "The role is for one bucket. Name it with --bucket"),
         (["--bucket", "My_Bucket", "--create-bucket", "--yes"], "is no name of a bucket"),
         (["--role", "a b", "--bucket", "b-1", "--create-role", "--yes"], "neither a role's name nor its ARN"),

@@ -83,12 +83,15 @@ def init(
         "security_groups": tuple(security_group or ()),
     }
     answers = Answers({name: value for name, value in given.items() if value}, create_bucket, create_role)
-    _refuse_differing(answers.values, overwrite)
+    # A role's name is compared when its ARN is known.
+    _refuse_differing({name: value for name, value in answers.values.items() if name != "role"}, overwrite)
     asked = not yes and not dry_run and sys.stdin.isatty()
     if asked:
         answers = _ask(answers)
     # What the file has was shown with each question: another answer is meant.
     values, account, making = _prepared(answers, overwrite or asked)
+    if not values:
+        raise UsageError("There is nothing to write. Say what, as in --region eu-west-1, or run it on a terminal.")
     if dry_run:
         print(json.dumps(_description(values, making), indent=2))
         return
@@ -161,6 +164,7 @@ def _prepared(answers: Answers, overwrite: bool) -> tuple[dict[str, Any], "Accou
     known = {**_known(), **values}
     unnamed = "role" in values and not roles.ARN.fullmatch(values["role"])
     if not (answers.create_bucket or answers.create_role or unnamed):
+        _refuse_differing(values, overwrite)
         return values, None, Making()
     from trainbox.platforms.sagemaker.account import Account
 
@@ -241,7 +245,7 @@ def _make(account: "Account | None", making: Making, values: dict[str, Any]) -> 
     if making.role:
         try:
             found = role.ensure(account, making.role, _say)
-        except TrainboxError:
+        except (TrainboxError, KeyboardInterrupt):
             _say_what_stands(made["bucket"])
             raise
         made["role"], values["role"] = asdict(found), found.arn

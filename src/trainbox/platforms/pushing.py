@@ -53,16 +53,20 @@ def push(reference: str, environment: Mapping[str, str]) -> None:
 
 
 def refuse_foreign_platform(name: str, found: Mapping[str, Any]) -> None:
-    """Raise DockerFailed where an image is made for other machines than SageMaker's."""
+    """Raise UnfitImage where an image is made for other machines than SageMaker's."""
     made_for = f"{found.get('Os', '?')}/{found.get('Architecture', '?')}"
     if made_for != PLATFORM:
         raise UnfitImage(f"{name} is made for {made_for}, SageMaker runs {PLATFORM}. {how_to_build(name)}")
 
 
-def refuse_foreign_media_type(name: str, media_type: str | None) -> None:
-    """Raise UnfitImage where an image's manifest is none of Docker's; None is an engine that makes those alone."""
+def refuse_foreign_media_type(image: str, media_type: str | None, where: str | None = None) -> None:
+    """Raise UnfitImage where the manifest of ``image``, as it is ``where``, is none of Docker's.
+
+    None is an engine that makes those alone.
+    """
     if media_type not in (None, DOCKER_MANIFEST):
-        raise UnfitImage(f"{name} has a manifest of type {media_type}, which SageMaker refuses. {how_to_build(name)}")
+        what = where or image
+        raise UnfitImage(f"{what} has a manifest of type {media_type}, which SageMaker refuses. {how_to_build(image)}")
 
 
 def how_to_build(name: str) -> str:

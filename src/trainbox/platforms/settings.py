@@ -69,7 +69,9 @@ def keep(values: Mapping[str, Any], path: Path = FILE) -> None:
     document = tomlkit.parse(text)
     table = document.setdefault("sagemaker", tomlkit.table())
     for name, value in values.items():
-        table[name] = list(value) if isinstance(value, tuple) else value
+        plain = list(value) if isinstance(value, tuple) else value
+        if table.get(name) != plain:
+            table[name] = plain
     _replace(path, tomlkit.dumps(document))
 
 

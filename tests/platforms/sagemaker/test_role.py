@@ -31,7 +31,7 @@ def test_a_role_is_made(aws: Any) -> None:
     assert rights == wanted["PolicyDocument"]
     assert iam.list_attached_role_policies(RoleName="jobs")["AttachedPolicies"] == []
     assert role.ensure(account, wanted, said.append) == role.Found(found.arn, made=False)
-    assert said == ["Made the role 'jobs'."]
+    assert said == ["Made the role 'jobs'. It takes some seconds until SageMaker can take it on."]
 
 
 def test_it_may_do_no_more_than_jobs_need(aws: Any) -> None:

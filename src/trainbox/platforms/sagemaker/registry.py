@@ -75,7 +75,7 @@ def push(account: Account, image: str, repository: str | None, tag: str | None, 
         raise _taken(name, tag, stored.digest, image, found)
     if stored is None or not was_there:
         stored = _upload(account, image, name, f"{described['repositoryUri']}:{tag}", say)
-    pushing.refuse_foreign_media_type(f"{name}:{tag} in ECR", stored.media_type)
+    pushing.refuse_foreign_media_type(image, stored.media_type, f"{name}:{tag} in ECR")
     return Pushed(
         f"{described['repositoryUri']}@{stored.digest}", tag, stored.digest, stored.media_type, made, was_there
     )
@@ -232,13 +232,13 @@ def _upload(account: Account, image: str, repository: str, reference: str, say: 
     stored = _stored(account, repository, tag)
     if stored is None:
         raise AwsFailed(f"{reference} was pushed, and ECR does not know of it. Push it again.")
-    return _kept_if_fit(account, repository, reference, stored)
+    return _kept_if_fit(account, image, repository, reference, stored)
 
 
-def _kept_if_fit(account: Account, repository: str, reference: str, stored: _Stored) -> _Stored:
+def _kept_if_fit(account: Account, image: str, repository: str, reference: str, stored: _Stored) -> _Stored:
     """Return what was pushed; where SageMaker would refuse it, take it out again, since its tag is taken by it."""
     try:
-        pushing.refuse_foreign_media_type(reference, stored.media_type)
+        pushing.refuse_foreign_media_type(image, stored.media_type, reference)
     except DockerFailed:
         with said_by_aws(f"take {reference} out again, which SageMaker would refuse"):
             account.client("ecr").batch_delete_image(

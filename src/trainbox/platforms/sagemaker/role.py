@@ -165,7 +165,7 @@ def ensure(account: Account, wanted: Mapping[str, Any], say: Say) -> Found:
     except BaseException as problem:
         say(str(_taken_back(iam, name, problem)))
         raise
-    say(f"Made the role '{name}'.")
+    say(f"Made the role '{name}'. It takes some seconds until SageMaker can take it on.")
     return Found(arn, made=True)
 
 
