@@ -16,6 +16,8 @@ COMMANDS: Mapping[str, str] = {
     "predict": "Ask a finished model about pictures.",
     "serve": "Serve a finished model, with a page to try it at.",
     "export": "Write another format of a finished model, without retraining.",
+    "deploy": "Make a SageMaker endpoint of a model, or update one in place.",
+    "undeploy": "Remove a SageMaker endpoint and all that was made for it.",
     "image": "Build the container image, and check any image against the contract.",
 }
 """Name and summary of each command: so ``--help`` loads none of them. A test compares them with the commands' own."""

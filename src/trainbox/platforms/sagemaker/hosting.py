@@ -53,10 +53,9 @@ class Instances:
 
     def __post_init__(self) -> None:
         refuse_instances(self.instance_type, self.count)
-        if self.autoscale and not 1 <= self.autoscale[0] <= self.autoscale[1] <= MOST_INSTANCES:
-            raise UsageError(
-                f"--autoscale is MIN:MAX, from 1 to {MOST_INSTANCES}. Received: {self.autoscale[0]}:{self.autoscale[1]}."
-            )
+        least, most = self.autoscale or (1, 1)
+        if not 1 <= least <= most <= MOST_INSTANCES:
+            raise UsageError(f"--autoscale is MIN:MAX, from 1 to {MOST_INSTANCES}. Received: {least}:{most}.")
         if not 0 <= self.capture_percent <= 100:
             raise UsageError(f"--capture is 0 to 100 percent of the requests. Received: {self.capture_percent}.")
 

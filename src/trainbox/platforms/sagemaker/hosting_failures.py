@@ -16,23 +16,26 @@ ADVICE = (
         r"assume.{0,20}role|not authorized|access ?denied|trust (policy|relationship)|sts:assumerole",
         "Check the role: SageMaker must be trusted by it, and it must read the bucket and the image (trainbox init).",
     ),
-    (r"manifest media type|oci", "SageMaker wants Docker media types: push the image with trainbox image push."),
+    (r"manifest media type|\boci\b", "SageMaker wants Docker media types: push the image with trainbox image push."),
     (
-        r"image.{0,80}(not found|does not exist|could not be found|invalid)|repository.{0,80}(not found|does not exist)",
+        r"(image|repository).{0,80}(not found|does not exist|not be found|invalid)|cannot find repository",
         "Check --image and its region; trainbox image push puts it there and prints its address.",
     ),
-    (r"image size|larger than.{0,40}image|image.{0,40}too large", "Push the smaller image: trainbox image build serve."),
+    (
+        r"image size|larger than.{0,40}image|image.{0,40}too large",
+        "Push the smaller image: trainbox image build serve.",
+    ),
     (r"exec format error", "The image is for another processor: build it for linux/amd64 (trainbox image build)."),
     (
         r"model data|modeldataurl|model\.tar\.gz",
         "Check that the role may read the model's bucket, and that it is in this region.",
     ),
     (
-        r"out of memory|memory size|oom|ran out of|memoryerror|insufficient memory",
+        r"out of memory|memory size|\boom\b|ran out of|memoryerror|insufficient memory",
         "Give it more memory: --memory, or a larger --instance-type.",
     ),
     (
-        r"ping|health check",
+        r"\bping\b|health check",
         "The container did not come up: its log says why. Try the image here: trainbox image test IMAGE.",
     ),
     (
@@ -72,9 +75,7 @@ def last_lines(account: Account, group: str, prefix: str = "") -> list[str]:
             if not streams:
                 return []
             newest = max(streams, key=lambda one: one.get("lastEventTimestamp", 0))["logStreamName"]
-            found = client.get_log_events(
-                logGroupName=group, logStreamName=newest, limit=LINES, startFromHead=False
-            )
+            found = client.get_log_events(logGroupName=group, logStreamName=newest, limit=LINES, startFromHead=False)
             return [event["message"].rstrip() for event in found["events"]]
     except AwsFailed as problem:
         return [] if problem.code == "ResourceNotFoundException" else [str(problem)]

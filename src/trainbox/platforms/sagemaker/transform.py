@@ -2,9 +2,8 @@
 
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -137,26 +136,19 @@ def name_of(named: str) -> str:
     return f"{stem[:40].rstrip('-') or 'model'}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
 
 
-def listed(account: Account, address: str) -> dict[str, int]:
-    """Return the bytes of each object below a prefix of S3, by what its key has beyond the prefix's last slash.
-
-    Raises AwsFailed.
-    """
-    bucket, prefix = split(address)
-    cut = len(prefix.rpartition("/")[0]) + 1 if "/" in prefix else 0
-    found: dict[str, int] = {}
-    with said_by_aws(f"list {address}"):
-        for page in account.s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
-            found |= {one["Key"][cut:]: one["Size"] for one in page.get("Contents", ()) if one["Size"]}
-    return found
-
-
 def pictures_of(account: Account, address: str) -> dict[str, int]:
-    """Return ``listed``; raise DataError where nothing is there."""
-    found = listed(account, address)
+    """Return the bytes of each object below a prefix of S3, by its key; raise DataError where none is, or AwsFailed."""
+    found = {one["Key"]: one["Size"] for one in _listed(account, address) if one["Size"]}
     if not found:
         raise DataError(f"Nothing lies below {address}. Check its spelling.")
     return found
+
+
+def _listed(account: Account, address: str) -> Iterator[Mapping[str, Any]]:
+    bucket, prefix = split(address)
+    with said_by_aws(f"list {address}"):
+        for page in account.s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
+            yield from page.get("Contents", ())
 
 
 def transform(account: Account, batch: Batch, objects: Mapping[str, int], say: Say) -> Transformed:
@@ -225,8 +217,29 @@ def _remove_model(account: Account, name: str) -> None:
 
 
 def _counted(account: Account, batch: Batch, objects: Mapping[str, int], last: Mapping[str, Any]) -> Transformed:
-    there = listed(account, f"{batch.out.rstrip('/')}/")
-    unanswered = tuple(sorted(name for name in objects if f"{name}{ANSWERED}" not in there))
+    unanswered = _unanswered(account, batch, objects, last["CreationTime"])
     began, ended = last.get("TransformStartTime"), last.get("TransformEndTime")
     seconds = (ended - began).total_seconds() if began and ended else 0.0
     return Transformed(batch.name, len(objects), len(objects) - len(unanswered), unanswered, batch.out, seconds)
+
+
+def _unanswered(account: Account, batch: Batch, objects: Mapping[str, int], since: datetime) -> tuple[str, ...]:
+    """Return the keys of the objects that have no answer of this job.
+
+    An answer lies below ``out`` as its picture does below the prefix, or with the prefix's last part before it.
+    """
+    prefix, base = split(batch.source)[1], split(f"{batch.out.rstrip('/')}/")[1]
+    begins = {prefix.rpartition("/")[0], prefix.rstrip("/").rpartition("/")[0]}
+    # S3 counts in whole seconds.
+    there = {
+        one["Key"].removeprefix(base)
+        for one in _listed(account, f"{batch.out.rstrip('/')}/")
+        if one["LastModified"] >= since.replace(microsecond=0)
+    }
+    return tuple(
+        sorted(
+            key
+            for key in objects
+            if not any(f"{key.removeprefix(begin).removeprefix('/')}{ANSWERED}" in there for begin in begins)
+        )
+    )
