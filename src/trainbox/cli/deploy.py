@@ -35,13 +35,14 @@ def deploy(
         typer.Option(metavar="TYPE", help="Machines of its own, such as ml.m5.large, paid while they stand."),
     ] = None,
     instances: Annotated[
-        int | None, typer.Option(metavar="N", help="How many machines, with --instance-type; 1 if not given.")
+        int | None, typer.Option(metavar="N", help="Machines, 1 if not given, with --instance-type.")
     ] = None,
     autoscale: Annotated[
-        str | None, typer.Option(metavar="MIN:MAX", help="Machines by load, with --instance-type.")
+        str | None,
+        typer.Option(metavar="MIN:MAX", help="By load, so many machines of --instance-type (least and most)."),
     ] = None,
     capture: Annotated[
-        int, typer.Option(metavar="PERCENT", help="Keep so many requests and answers in S3, with --instance-type.")
+        int, typer.Option(metavar="PERCENT", help="With --instance-type, keep so many requests in S3.")
     ] = 0,
     file: Annotated[str, typer.Option(metavar="NAME", help="The .tflite file of the model to serve.")] = "model.tflite",
     image: hosting_options.Image = None,
