@@ -35,11 +35,11 @@ def deploy(
         typer.Option(metavar="TYPE", help="Machines of its own, such as ml.m5.large, paid while they stand."),
     ] = None,
     instances: Annotated[
-        int | None, typer.Option(metavar="N", help="Machines, 1 if not given, with --instance-type.")
+        int | None, typer.Option(metavar="N", help="How many machines of --instance-type, 1 if not given.")
     ] = None,
     autoscale: Annotated[
         str | None,
-        typer.Option(metavar="MIN:MAX", help="By load, so many machines of --instance-type (least and most)."),
+        typer.Option(metavar="MIN:MAX", help="From MIN to MAX machines of --instance-type by load."),
     ] = None,
     capture: Annotated[
         int, typer.Option(metavar="PERCENT", help="With --instance-type, keep so many requests in S3.")

@@ -1,6 +1,7 @@
 """Why hosting failed: what AWS says, the last lines of the container's log, and what to do in well-known cases."""
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from trainbox.errors import TrainboxError
@@ -74,8 +75,13 @@ def last_lines(account: Account, group: str, prefix: str = "") -> list[str]:
             streams = client.describe_log_streams(logGroupName=group, descending=not prefix, **chosen)["logStreams"]
             if not streams:
                 return []
-            newest = max(streams, key=lambda one: one.get("lastEventTimestamp", 0))["logStreamName"]
+            newest = max(streams, key=_telling)["logStreamName"]
             found = client.get_log_events(logGroupName=group, logStreamName=newest, limit=LINES, startFromHead=False)
             return [event["message"].rstrip() for event in found["events"]]
     except AwsFailed as problem:
         return [] if problem.code == "ResourceNotFoundException" else [str(problem)]
+
+
+def _telling(stream: Mapping[str, Any]) -> tuple[bool, int]:
+    """Return what the stream to be shown has most of: a transform job's data log says which object failed, and why."""
+    return stream["logStreamName"].endswith("data-log"), stream.get("lastEventTimestamp", 0)
