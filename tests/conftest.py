@@ -1,13 +1,18 @@
 """What every test may use: a folder laid out as /opt/ml, and one trained bundle per task, made once a session."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from docker_images import NoEngine, built
 from opt_ml import Trained, TrainingFolder, quick, tree_digest
 from trainbox.tasks import available, get
+
+if TYPE_CHECKING:
+    from amazon.aws import Aws
+    from amazon.cloud import Cloud
 
 SMALL_DEMO = 240
 
@@ -80,3 +85,28 @@ def _image(target: str) -> str:
 def task_name(request: pytest.FixtureRequest) -> str:
     """Every task in turn."""
     return request.param
+
+
+@pytest.fixture(scope="session")
+def cloud() -> "Iterator[Cloud]":
+    """Start the AWS of the tests, once a session: see ``amazon/cloud.py``."""
+    from amazon.cloud import Cloud
+
+    started = Cloud()
+    yield started
+    started.close()
+
+
+@pytest.fixture
+def aws(cloud: "Cloud", tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> "Iterator[Aws]":
+    """Return a fresh AWS account on this machine: see ``amazon/aws.py``. boto3 finds it through the environment."""
+    from amazon.aws import LEFT_OUT, Aws
+
+    cloud.reset()
+    account = Aws(cloud, tmp_path)
+    for name in LEFT_OUT:
+        monkeypatch.delenv(name, raising=False)
+    for name, value in account.environment.items():
+        monkeypatch.setenv(name, value)
+    yield account
+    assert not cloud.reset(), "the fake itself went wrong"
