@@ -92,6 +92,9 @@ class ToyTask:
     def check(self, paths: Sequence[Path]) -> CheckReport:
         return CheckReport(64, Problems())
 
+    def read_by_check(self, channels: Sequence[str]) -> Sequence[str]:
+        return channels
+
     def workload(self, config: ToyConfig, examples: int) -> Workload:
         return Workload((64, 128), (1000, 1000), (5, 10))
 

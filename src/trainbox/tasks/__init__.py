@@ -168,6 +168,9 @@ class Task(Protocol):
         sheet of the data. Raise UsageError for either where the task has no such thing.
         """
 
+    def read_by_check(self, channels: Sequence[str]) -> Sequence[str]:
+        """Return those of a job's channels that ``check`` reads: data, not models to start from."""
+
     def workload(self, config: Any, examples: int) -> Workload:
         """Estimate what training on so many usable examples, validation among them, will ask of a machine."""
 

@@ -13,7 +13,7 @@ from botocore.validate import ParamValidator
 from trainbox.container.contract import hyperparameters
 from trainbox.platforms.job import TrainingJob
 from trainbox.platforms.sagemaker import request
-from trainbox.platforms.sagemaker.plan import Plan
+from trainbox.platforms.sagemaker.plan import Plan, has_own_disk
 from trainbox.tasks import available, get
 from trainbox.training.progress import Lines
 
@@ -122,7 +122,7 @@ def test_a_key_is_given_wherever_one_is_taken() -> None:
     ],
 )
 def test_which_machines_have_disks_of_their_own(instance_type: str, own: bool) -> None:
-    assert request.has_own_disk(instance_type) is own
+    assert has_own_disk(instance_type) is own
 
 
 def read(line: str, task: str) -> dict[str, str]:

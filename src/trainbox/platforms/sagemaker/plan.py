@@ -1,5 +1,6 @@
 """How and where SageMaker runs a training job: which machines for how long, as whom, and where its data is kept."""
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,6 +14,10 @@ LONGEST_KEEP_ALIVE = 6 * 60 * 60
 LEAST_VOLUME_GB = 30
 """What SageMaker's own clients ask for: image, model and checkpoints want room too."""
 LARGEST_VOLUME_GB = 16 * 1024
+DECODED = 12
+"""What a picture of a tub takes when it is decoded, in times of its file; large pictures take less."""
+LEAST_OWN_DISK_GB = 125
+"""The smallest disk in a machine that has its own, ml.g4dn.xlarge's: SageMaker refuses volumes larger than the disk."""
 MOST_SUBNETS, MOST_SECURITY_GROUPS, MOST_TAGS, MOST_VARIABLES = 16, 5, 50, 100
 OUR_TAG = "trainbox"
 """The tag on everything that Trainbox makes in an account; one that a user gives under this name is refused."""
@@ -93,6 +98,19 @@ class Plan:
         if not self.spot:
             raise UsageError("--max-wait is how long to wait for a spot instance. Give it with --spot.")
         _refuse_outside("--max-wait", self.max_wait_seconds, self.max_runtime_seconds, LONGEST_RUNTIME, "seconds")
+
+
+def has_own_disk(instance_type: str) -> bool:
+    """Tell whether the machine has disks in it: it encrypts them by itself, and SageMaker takes no key for them."""
+    family = instance_type.split(".")[1]
+    return bool(re.match(r"(g4dn|g5|g6|g6e|g7|g7e|p3dn|p4d|p4de|p5|p5e|p5en|p6|trn|[a-z]\d[a-z]*d$)", family))
+
+
+def volume_for(data_bytes: int | None, instance_type: str) -> int:
+    """Return the gigabytes that a job with so much data wants: data, decoded pictures, image and checkpoints."""
+    wanted = LEAST_VOLUME_GB + math.ceil(data_bytes * (1 + DECODED) / 1e9) if data_bytes else LEAST_VOLUME_GB
+    most = LEAST_OWN_DISK_GB if has_own_disk(instance_type) else LARGEST_VOLUME_GB
+    return min(wanted, most)
 
 
 def check_tags(tags: Mapping[str, str]) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 from trainbox import tasks
 from trainbox.platforms.folder import CHECKPOINTS
 from trainbox.platforms.job import TrainingJob
-from trainbox.platforms.sagemaker.plan import OUR_TAG, Plan
+from trainbox.platforms.sagemaker.plan import OUR_TAG, Plan, has_own_disk
 
 COUNTS = ("train_examples", "validation_examples")
 OF_AN_EPOCH = ("epoch", "step", "loss", "val_loss", "learning_rate", "images_per_second")
@@ -92,12 +92,6 @@ def resources(plan: Plan) -> dict[str, Any]:
     if plan.keep_alive_seconds:
         chosen["KeepAlivePeriodInSeconds"] = plan.keep_alive_seconds
     return chosen
-
-
-def has_own_disk(instance_type: str) -> bool:
-    """Tell whether the machine has disks in it: it encrypts them by itself, and SageMaker takes no key for them."""
-    family = instance_type.split(".")[1]
-    return bool(re.match(r"(g4dn|g5|g6|g6e|g7|g7e|p3dn|p4d|p4de|p5|p5e|p5en|p6|trn|[a-z]\d[a-z]*d$)", family))
 
 
 def stopping(plan: Plan) -> dict[str, int]:

@@ -23,7 +23,7 @@ class DetectTask:
 
     name = "detect"
     summary = "an object detector for phones and robots, from annotated pictures"
-    instance_type = "ml.c5.4xlarge"
+    instance_type = "ml.m5.4xlarge"
     watched = "val_mAP"
     logged: tuple[str, ...] = ("val_mAP", "val_mAP50")
     measures: Mapping[str, str] = {"mAP": "maximize", "mAP50": "maximize"}
@@ -53,6 +53,12 @@ class DetectTask:
         from trainbox.tasks.detect.check import check
 
         return check(paths, data_format=data_format, sheet=sheet)
+
+    def read_by_check(self, channels: Sequence[str]) -> Sequence[str]:
+        """Return all channels but the checkpoint's."""
+        from trainbox.tasks.detect.datasets import CHECKPOINT
+
+        return [name for name in channels if name != CHECKPOINT]
 
     def workload(self, config: "DetectConfig", examples: int) -> Workload:
         """Estimate what training will ask of a machine, from what was measured."""

@@ -56,6 +56,12 @@ class DriveTask:
             raise UsageError("Tubs are of one format and have no boxes to draw. Leave out --data-format and --sheet.")
         return check(paths)
 
+    def read_by_check(self, channels: Sequence[str]) -> Sequence[str]:
+        """Return the channels that hold tubs."""
+        from trainbox.tasks.drive.datasets import VALIDATION_CHANNELS
+
+        return [name for name in channels if name.startswith("train") or name in VALIDATION_CHANNELS]
+
     def workload(self, config: "DriveConfig", examples: int) -> Workload:
         """Estimate what training will ask of a machine, from what was measured."""
         from trainbox.tasks.drive.workload import workload
