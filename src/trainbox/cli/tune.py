@@ -8,13 +8,15 @@ from typing import Annotated, Any
 import typer
 
 from trainbox import tasks
-from trainbox.cli.train import named_channels, named_values
+from trainbox.cli import sagemaker_options as sagemaker
+from trainbox.cli.train import named_sources, named_values
 from trainbox.container.contract import hyperparameters
 from trainbox.errors import UsageError
+from trainbox.platforms import folder, tuning
 from trainbox.platforms import search as searching
-from trainbox.platforms import tuning
+from trainbox.platforms.settings import Settings
 
-PLATFORMS = ("local", "docker")
+PLATFORMS = ("local", "docker", "sagemaker")
 
 
 def tune(
@@ -41,12 +43,15 @@ def tune(
     on: Annotated[str, typer.Option(help="Where to train: local, docker or sagemaker, as trainbox train does.")] = (
         "local"
     ),
-    image: Annotated[str | None, typer.Option(metavar="IMAGE", help="The image to train in; not for --on local.")] = None,
+    image: Annotated[
+        str | None, typer.Option(metavar="IMAGE", help="The image to train in; not for --on local.")
+    ] = None,
     objective: Annotated[
         str | None, typer.Option(metavar="METRIC", help="What to be best in; the task's first score where not given.")
     ] = None,
     max_runtime: Annotated[
-        int | None, typer.Option(metavar="SECONDS", help="Longest training; it then ends with the best it has.")
+        str | None,
+        typer.Option(metavar="TIME", help="Longest training, such as 90m; it then ends with the best it has."),
     ] = None,
     seed: Annotated[int, typer.Option(metavar="N", help="The same seed proposes the same.")] = 0,
     out: Annotated[
@@ -55,6 +60,25 @@ def tune(
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the search that --out holds.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be searched, and run nothing.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    instance_type: sagemaker.InstanceType = None,
+    spot: sagemaker.Spot = False,
+    max_wait: sagemaker.MaxWait = None,
+    max_cost: Annotated[
+        float | None, typer.Option(metavar="USD", help="SageMaker: what all trainings together may cost at most.")
+    ] = None,
+    volume: sagemaker.Volume = None,
+    role: sagemaker.Role = None,
+    bucket: sagemaker.Bucket = None,
+    region: sagemaker.Region = None,
+    profile: sagemaker.Profile = None,
+    subnet: sagemaker.Subnet = None,
+    security_group: sagemaker.SecurityGroup = None,
+    kms_key: sagemaker.KmsKey = None,
+    tag: sagemaker.Tag = None,
+    env: sagemaker.Env = None,
+    detach: Annotated[
+        bool, typer.Option("--detach", help="SageMaker: return when the search runs; --resume goes on with it.")
+    ] = False,
 ) -> None:
     """Search the hyperparameters with which a model gets best.
 
@@ -64,21 +88,57 @@ def tune(
     \b
     Example: trainbox tune drive tub.zip --over learning_rate=3e-4:3e-3:log --over dropout --trials 12 --out search
     """
+    options = sagemaker.SageMakerOptions(
+        instance_type=instance_type,
+        spot=spot,
+        max_runtime=max_runtime,
+        max_wait=max_wait,
+        max_cost=max_cost,
+        volume=volume,
+        role=role,
+        bucket=bucket,
+        region=region,
+        profile=profile,
+        image=image,
+        subnet=tuple(subnet or ()),
+        security_group=tuple(security_group or ()),
+        kms_key=kms_key,
+        tag=tuple(tag or ()),
+        env=tuple(env or ()),
+        detach=detach,
+    )
     if on not in PLATFORMS:
         raise UsageError(f"Unknown platform '{on}'. Available: {', '.join(PLATFORMS)}.")
-    if image and on == "local":
-        raise UsageError("--image is not for --on local: there the training is a process of this machine.")
+    if on != "sagemaker":
+        options.refuse_elsewhere(on, allowed=("max_runtime", "image") if on == "docker" else ("max_runtime",))
     chosen, direction = searching.objective(tasks.get(task), objective)
     fixed, space = _space(task, parameters or [], over or [])
-    wanted = searching.Search(
-        task, named_channels(data), fixed, space, chosen, direction, trials, parallel, seed, max_runtime
-    )
+    limit = sagemaker.seconds("--max-runtime", max_runtime) if max_runtime is not None else None
+    wanted = searching.Search(task, named_sources(data), fixed, space, chosen, direction, trials, parallel, seed, limit)
     out = out or Path(f"{task}-search")
+    if on == "sagemaker":
+        # Only this platform wants boto3.
+        from trainbox.cli import tune_on_sagemaker
+
+        given = options.over(Settings.read().sagemaker)
+        found = tune_on_sagemaker.run(wanted, out, given, resume=resume, dry_run=dry_run)
+    else:
+        found = _run_here(wanted, on, out, image, resume, dry_run)
+    if found:
+        _print_result(found, wanted, out, as_json)
+
+
+def _run_here(
+    wanted: searching.Search, on: str, out: Path, image: str | None, resume: bool, dry_run: bool
+) -> tuning.Found | None:
+    """Search on this machine, or print what would be searched."""
+    for name, source in wanted.job({}, "").on_this_machine.items():
+        folder.refuse_missing_source(name, source)
     if dry_run:
         tuning.refuse(out, resume)
         print(json.dumps(_description(wanted, on, out), indent=2))
-        return
-    _print_result(tuning.run(wanted, out, on=on, image=image, resume=resume, say=_say), wanted, out, as_json)
+        return None
+    return tuning.run(wanted, out, on=on, image=image, resume=resume, say=_say)
 
 
 def _space(task: str, parameters: list[str], over: list[str]) -> tuple[dict[str, Any], dict[str, Any]]:

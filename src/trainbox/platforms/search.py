@@ -1,4 +1,4 @@
-"""What a search of hyperparameters goes over, as its user words it: NAME, NAME=LOW:HIGH, NAME=LOW:HIGH:log, NAME=a,b,c."""
+"""What a search of hyperparameters goes over, as its user words it: NAME, NAME=LOW:HIGH[:log] or NAME=a,b,c."""
 
 import json
 import re
@@ -29,7 +29,9 @@ def space(config: type[TrainingConfig], over: Sequence[str], fixed: Mapping[str,
     Every end and every choice is tried on the config together with the ``fixed`` values, so that no trial is refused
     later. Raises UsageError or HyperparameterError.
     """
-    worded = [word.partition("=")[::2] for word in over] or [(name, "") for name in config.searched if name not in fixed]
+    worded = [word.partition("=")[::2] for word in over] or [
+        (name, "") for name in config.searched if name not in fixed
+    ]
     found: dict[str, Span | Choice] = {}
     for name, text in ((name.strip(), text.strip()) for name, text in worded):
         if name in found:
@@ -107,7 +109,9 @@ def _is_whole(config: type[TrainingConfig], name: str) -> bool:
     return annotation is int or int in get_args(annotation)
 
 
-def _refuse_out_of_bounds(config: type[TrainingConfig], name: str, one: Span | Choice, fixed: Mapping[str, Any]) -> None:
+def _refuse_out_of_bounds(
+    config: type[TrainingConfig], name: str, one: Span | Choice, fixed: Mapping[str, Any]
+) -> None:
     for value in one.ends:
         try:
             config.parse({**fixed, name: value})
@@ -128,7 +132,7 @@ class Search:
     """
 
     task: str
-    channels: Mapping[str, Path]
+    channels: Mapping[str, Path | str]
     fixed: Mapping[str, Any]
     space: Space
     objective: str

@@ -52,7 +52,7 @@ class Study:
 
     def __init__(self, search: Search, study: "optuna.Study") -> None:
         self._search, self._study = search, study
-        self._asked: dict[int, "optuna.Trial"] = {}
+        self._asked: dict[int, optuna.Trial] = {}
 
     @classmethod
     def open(cls, search: Search, folder: Path, resume: bool) -> "Study":
@@ -64,9 +64,7 @@ class Study:
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         storage = JournalStorage(JournalFileBackend(str(folder / FILE)))
-        found = optuna.create_study(
-            storage=storage, study_name=NAME, direction=search.direction, load_if_exists=resume
-        )
+        found = optuna.create_study(storage=storage, study_name=NAME, direction=search.direction, load_if_exists=resume)
         before = found.user_attrs.get(NAME)
         if before is None:
             found.set_user_attr(NAME, search.description())
@@ -91,7 +89,7 @@ class Study:
         import optuna
 
         # A sampler of its own for each, so that it matters nothing how often the search was interrupted.
-        seed = random.Random(f"{self._search.seed}/{self.begun}").getrandbits(32)  # noqa: S311: not for secrets
+        seed = random.Random(f"{self._search.seed}/{self.begun}").getrandbits(32)  # noqa: S311
         self._study.sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=RANDOM_TRIALS)
         trial = self._study.ask({name: _distribution(one) for name, one in self._search.space.items()})
         # People count from one.
@@ -148,7 +146,7 @@ class Study:
     def _grid(self) -> list[dict[str, Any]]:
         space = self._search.space
         every = [dict(zip(space, values, strict=True)) for values in itertools.product(*map(_all, space.values()))]
-        random.Random(self._search.seed).shuffle(every)  # noqa: S311: not for secrets
+        random.Random(self._search.seed).shuffle(every)  # noqa: S311
         return every
 
     def _trials(self) -> "Sequence[optuna.trial.FrozenTrial]":

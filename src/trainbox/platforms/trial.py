@@ -99,7 +99,7 @@ class Trial:
 
 
 def _worded(job: TrainingJob, on: str, image: str | None, out: Path) -> str:
-    channels = {name: str(Path(path).absolute()) for name, path in job.channels.items()}
+    channels = {name: str(path.absolute()) for name, path in job.on_this_machine.items()}
     said = {"task": job.task, "channels": channels, "hyperparameters": dict(job.hyperparameters), "name": job.name}
     return json.dumps({"job": said, "on": on, "image": image, "out": str(out.absolute())})
 

@@ -1,4 +1,4 @@
-"""A search of hyperparameters on this machine: trials are training jobs as any other, one after another or several at once."""
+"""A search of hyperparameters on this machine: its trials are training jobs as any other."""
 
 import contextlib
 import json
@@ -60,9 +60,12 @@ def run(
         return session.found(told.is_set())
 
 
-def refuse(out: Path, resume: bool) -> None:
-    """Raise UsageError where no search can be kept at ``out``, or none is there to be resumed."""
-    there = (out / study.FILE).is_file()
+def refuse(out: Path, resume: bool, kept: str = study.FILE) -> None:
+    """Raise UsageError where no search can be kept at ``out``, or none is there to be resumed.
+
+    ``kept`` is the file by which a platform knows its own searches.
+    """
+    there = (out / kept).is_file()
     if resume and not there:
         raise UsageError(f"{out} holds no search to resume. Leave out --resume, or give the --out of one.")
     if there and not resume:
@@ -70,6 +73,25 @@ def refuse(out: Path, resume: bool) -> None:
     if not resume and out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UsageError(f"{out} exists already. Give a new folder with --out.")
     refuse_unwritable(out.absolute().parent, out, "Give another --out.")
+
+
+def write_table(search: Search, out: Path, best: Record | None, records: Sequence[Record]) -> None:
+    """Write ``out``/trials.json: what was searched, and what became of every trial."""
+    said = {
+        **search.description(),
+        "best": best.number if best else None,
+        "trials": [record.as_dict() for record in records],
+    }
+    new = out / f".{TABLE}"
+    new.write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")
+    new.replace(out / TABLE)
+
+
+def nothing_found(records: Sequence[Record], where: str) -> TuningFailed:
+    """Return the error that says why no trial brought a model, by reason."""
+    reasons = Counter(record.failed for record in records)
+    said = "; ".join(f"{count} x {reason}" for reason, count in reasons.most_common())
+    return TuningFailed(f"All {len(records)} trials failed: {said} {where}".rstrip())
 
 
 @dataclass
@@ -108,22 +130,16 @@ class _Session:
                 place.put(made, self.out / BEST)
             for gone in (made, folder / SCRATCH):
                 shutil.rmtree(gone, ignore_errors=True)
-        records = [record.as_dict() for record in self.study.records()]
-        said = {**self.search.description(), "best": best.number if best else None, "trials": records}
-        new = self.out / f".{TABLE}"
-        new.write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")
-        new.replace(self.out / TABLE)
+        write_table(self.search, self.out, best, self.study.records())
 
     def found(self, stopped: bool) -> Found:
         """Return the best; raise TuningFailed where no trial brought a model."""
         records, best = self.study.records(), self.study.best()
         if best:
             return Found(best, self.out / BEST, records, stopped and len(records) < self.study.wanted)
-        reasons = Counter(record.failed for record in records)
-        if not reasons:
+        if not records:
             raise TuningFailed(f"Stopped before any trial had ended. Go on with --resume --out {self.out}.")
-        said = "; ".join(f"{count} x {reason}" for reason, count in reasons.most_common())
-        raise TuningFailed(f"All {len(records)} trials failed: {said} Their logs are in {self.out / TRIALS}.")
+        raise nothing_found(records, f"Their logs are in {self.out / TRIALS}.")
 
     def _fill(self, running: dict[int, tuple[Trial, dict[str, Any]]]) -> None:
         while len(running) < self.search.parallel and self.study.begun < self.study.wanted:

@@ -1,4 +1,4 @@
-"""What of a task's hyperparameters is worth searching, and between which ends: a config's ``searched`` is made of these."""
+"""What of a task's hyperparameters is worth searching, and between which ends; see a config's ``searched``."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -49,4 +49,6 @@ class Choice:
         """Return it as it is written on a command line."""
         import json
 
-        return ",".join(value if isinstance(value, str) and "," not in value else json.dumps(value) for value in self.values)
+        return ",".join(
+            value if isinstance(value, str) and "," not in value else json.dumps(value) for value in self.values
+        )
