@@ -16,6 +16,10 @@ COMMANDS: Mapping[str, str] = {
     "predict": "Ask a finished model about pictures.",
     "serve": "Serve a finished model, with a page to try it at.",
     "export": "Write another format of a finished model, without retraining.",
+    "jobs": "List the training jobs that Trainbox began at SageMaker.",
+    "logs": "Print the log of a training job at SageMaker.",
+    "stop": "Stop a training job at SageMaker; its best model so far is kept.",
+    "fetch": "Bring the model of a training job at SageMaker here.",
     "image": "Build the container image, and check any image against the contract.",
 }
 """Name and summary of each command: so ``--help`` loads none of them. A test compares them with the commands' own."""
