@@ -20,6 +20,8 @@ COMMANDS: Mapping[str, str] = {
     "logs": "Print the log of a training job at SageMaker.",
     "stop": "Stop a training job at SageMaker; its best model so far is kept.",
     "fetch": "Bring the model of a training job at SageMaker here.",
+    "deploy": "Make a SageMaker endpoint of a model, or update one in place.",
+    "undeploy": "Remove a SageMaker endpoint and all that was made for it.",
     "image": "Build the container image, and check any image against the contract.",
 }
 """Name and summary of each command: so ``--help`` loads none of them. A test compares them with the commands' own."""
