@@ -5,15 +5,18 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from trainbox.platforms.prices import price
+
 
 @dataclass(frozen=True)
 class Bill:
-    """What is billed of a job: ``seconds`` on each of ``instances`` machines.
+    """What is billed of a job: ``seconds`` on each of ``instances`` machines of a ``region``.
 
     ``elapsed`` are the seconds since the job was created, ``training_seconds`` those its machines worked for it: on
     spot instances more than are billed. ``final`` says that the numbers are SageMaker's own.
     """
 
+    region: str
     instance_type: str
     instances: int
     seconds: int
@@ -31,6 +34,7 @@ class Bill:
         billed = description.get("BillableTimeInSeconds")
         resources = description["ResourceConfig"]
         return cls(
+            description["TrainingJobArn"].split(":")[3],
             resources.get("InstanceType", ""),
             resources.get("InstanceCount", 1),
             worked if billed is None else billed,
@@ -50,16 +54,17 @@ class Bill:
     @property
     def dollars(self) -> float | None:
         """What it costs on demand per second, times what is billed; None where the price is not known."""
-        return None
+        found = price(self.instance_type, self.region)
+        return found and found.usd_per_hour / 3600 * self.seconds * self.instances
 
     def so_far(self) -> str:
         """Say how long it takes and what was billed until now."""
         most = "at most " if self.spot else ""
-        return f"{duration(self.elapsed)} since it was created, {most}{self._billed()} so far"
+        return f"{duration(self.elapsed)} since it was created, {most}{self._amount()} billed so far"
 
     def in_the_end(self) -> list[str]:
         """Say what was billed, and what spot instances saved."""
-        lines = [f"Billed: {self._billed()} ({self._machines()})."]
+        lines = [f"Billed: {self._amount()} of {self.instances} x {self.instance_type}."]
         if self.spot:
             saved = f"{self.saved_percent:.0f} %"
             lines.append(f"Spot instances saved {saved}: {duration(self.training_seconds)} of training were needed.")
@@ -77,12 +82,9 @@ class Bill:
             "usd": self.dollars,
         }
 
-    def _billed(self) -> str:
-        cost = "" if self.dollars is None else f", {self.dollars:.3f} USD"
-        return f"{duration(self.seconds)} billed{cost}"
-
-    def _machines(self) -> str:
-        return f"{self.instances} x {self.instance_type}"
+    def _amount(self) -> str:
+        cost = "" if self.dollars is None else f", {self.dollars:.3f} USD,"
+        return f"{duration(self.seconds)}{cost}"
 
 
 def duration(seconds: float) -> str:

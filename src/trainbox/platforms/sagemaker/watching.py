@@ -114,6 +114,7 @@ class Watch:
             description = self._looked()
             if description and description["TrainingJobStatus"] in ENDED:
                 self._read_the_rest()
+                self._say_transitions(description)
                 return description
             sleep(self._pause)
 
@@ -122,8 +123,9 @@ class Watch:
         with self._explained():
             try:
                 description = describe(self.account, self.job)
-                self._say_transitions(description)
-                self._show_log()
+                if description["TrainingJobStatus"] not in ENDED:
+                    self._say_transitions(description)
+                    self._show_log()
             except (LoggedOut, AwsRefused):
                 raise
             except AwsFailed as problem:
