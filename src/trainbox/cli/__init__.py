@@ -24,7 +24,6 @@ COMMANDS: Mapping[str, str] = {
     "fetch": "Bring the model of a training job at SageMaker here.",
     "deploy": "Make a SageMaker endpoint of a model, or update one in place.",
     "undeploy": "Remove a SageMaker endpoint and all that was made for it.",
-    "init": "Set up Amazon SageMaker for this folder: trainbox.toml, and a bucket and a role where asked for.",
     "image": "Build the container image, push it to ECR, and check any image against the contract.",
 }
 """Name and summary of each command: so ``--help`` loads none of them. A test compares them with the commands' own."""
