@@ -79,11 +79,9 @@ def test_a_dry_run_prints_everything_and_makes_nothing(
 
 
 def test_without_a_terminal_nothing_is_made_unasked(aws: Any, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    answer = subprocess.run(
-        [sys.executable, "-m", "trainbox", "init", *BOTH], stdin=subprocess.DEVNULL, capture_output=True, text=True
-    )
-    assert answer.returncode == 2 and answer.stdout == ""
-    assert "Nothing was made: there is no terminal to ask on. Add --yes" in answer.stderr
+    assert cli.run(["init", *BOTH]) == 2
+    said = capsys.readouterr()
+    assert said.out == "" and "Nothing was made: there is no terminal to ask on. Add --yes" in said.err
     assert BUCKET not in buckets(aws) and list(folder.iterdir()) == []
 
 
@@ -152,6 +150,7 @@ def test_on_a_terminal_it_asks(aws: Any) -> None:
     assert said.index("RefuseWithoutTls") < said.index("Make this?") < said.index("Made the bucket")
 
 
+@pytest.mark.slow
 def test_on_a_terminal_no_makes_nothing(aws: Any) -> None:
     status, said = on_a_terminal(["init"], ["", "", "", "y", "", "y", "", "", "n"])
     assert status == 2 and "Nothing was made and nothing was written." in said

@@ -1,18 +1,33 @@
 """The bucket: what it is set to, what becomes of one that is there, and what is left where it fails."""
 
 import json
+import os
+from functools import cache
 from typing import Any
 
+import boto3
 import pytest
 
 from trainbox.errors import UsageError
 from trainbox.platforms.sagemaker import bucket
+from trainbox.platforms.sagemaker.account import Account
 from trainbox.platforms.sagemaker.failures import AwsFailed, AwsRefused
+
+
+@cache
+def session(region: str, key: str, secret: str) -> boto3.Session:
+    """Return one session for all tests: it reads the services' models, which takes most of a test's time, once."""
+    return boto3.Session(key, secret, region_name=region)
+
+
+def opened(aws: Any, region: str | None = None) -> Account:
+    region = region or aws.region
+    return Account(session(region, os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_SECRET_ACCESS_KEY"]), region)
 
 
 @pytest.mark.parametrize("region", ["eu-west-1", "us-east-1"])
 def test_a_bucket_is_private_encrypted_versioned_and_tidied_up(aws: Any, region: str) -> None:
-    account = aws.account(region)
+    account = opened(aws, region)
     said: list[str] = []
     found = bucket.ensure(account, bucket.document(account, "mine-1"), said.append)
     assert found == bucket.Found("mine-1", made=True)
@@ -35,7 +50,7 @@ def test_a_bucket_is_private_encrypted_versioned_and_tidied_up(aws: Any, region:
 
 
 def test_a_key_encrypts_it(aws: Any) -> None:
-    account = aws.account()
+    account = opened(aws)
     bucket.ensure(account, bucket.document(account, "mine-1", "arn:aws:kms:eu-west-1:123456789012:key/k"), print)
     rule = account.s3.get_bucket_encryption(Bucket="mine-1")["ServerSideEncryptionConfiguration"]["Rules"][0]
     assert rule["ApplyServerSideEncryptionByDefault"] == {
@@ -47,7 +62,7 @@ def test_a_key_encrypts_it(aws: Any) -> None:
 
 @pytest.mark.parametrize("region", ["eu-west-1", "us-east-1"])
 def test_one_of_ours_that_is_there_is_as_it_would_be_made(aws: Any, region: str) -> None:
-    account = aws.account(region)
+    account = opened(aws, region)
     wanted = bucket.document(account, "mine-1")
     bucket.ensure(account, wanted, print)
     said: list[str] = []
@@ -56,7 +71,7 @@ def test_one_of_ours_that_is_there_is_as_it_would_be_made(aws: Any, region: str)
 
 
 def test_one_that_is_there_is_compared_and_left_as_it_is(aws: Any) -> None:
-    account = aws.account()
+    account = opened(aws)
     account.s3.create_bucket(Bucket="mine-1", CreateBucketConfiguration={"LocationConstraint": aws.region})
     account.s3.put_bucket_versioning(Bucket="mine-1", VersioningConfiguration={"Status": "Suspended"})
     said: list[str] = []
@@ -69,9 +84,9 @@ def test_one_that_is_there_is_compared_and_left_as_it_is(aws: Any) -> None:
 
 
 def test_a_bucket_in_another_region_is_refused(aws: Any) -> None:
-    elsewhere = aws.account("us-west-2")
+    elsewhere = opened(aws, "us-west-2")
     bucket.ensure(elsewhere, bucket.document(elsewhere, "mine-1"), print)
-    account = aws.account()
+    account = opened(aws)
     with pytest.raises(
         AwsRefused, match=r"is in us-west-2, and jobs in eu-west-1 need one there\. Give another --bucket"
     ):
@@ -81,7 +96,7 @@ def test_a_bucket_in_another_region_is_refused(aws: Any) -> None:
 @pytest.mark.parametrize(("seen", "status"), [("by a look", 403), ("when it is created", 404)])
 def test_somebody_elses_bucket_is_refused(aws: Any, seen: str, status: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """S3 says 403 of another account's bucket, which moto does not; it does refuse to create one."""
-    mine = aws.account()
+    mine = opened(aws)
     role = {"RoleArn": "arn:aws:iam::210987654321:role/other", "RoleSessionName": "other"}
     other = aws.client("sts").assume_role(**role)["Credentials"]
     bucket.ensure(mine, bucket.document(mine, "taken-1"), print)
@@ -98,14 +113,14 @@ def test_somebody_elses_bucket_is_refused(aws: Any, seen: str, status: int, monk
 
 
 def test_one_made_by_another_at_the_same_time_is_ours(aws: Any) -> None:
-    account = aws.account()
+    account = opened(aws)
     bucket.ensure(account, bucket.document(account, "mine-1"), print)
     aws.faults.fail("HeadBucket", "404", status=404)
     assert bucket.ensure(account, bucket.document(account, "mine-1"), print) == bucket.Found("mine-1", made=False)
 
 
 def test_a_bucket_that_cannot_be_finished_is_taken_back(aws: Any) -> None:
-    account = aws.account()
+    account = opened(aws)
     aws.faults.fail("PutBucketPolicy", "AccessDenied")
     with pytest.raises(AwsFailed, match=r"Cannot set Policy of the bucket 'mine-1'.*was made and removed again"):
         bucket.ensure(account, bucket.document(account, "mine-1"), print)
@@ -113,7 +128,7 @@ def test_a_bucket_that_cannot_be_finished_is_taken_back(aws: Any) -> None:
 
 
 def test_one_that_can_neither_be_finished_nor_removed_is_said(aws: Any) -> None:
-    account = aws.account()
+    account = opened(aws)
     aws.faults.fail("PutBucketPolicy", "AccessDenied")
     aws.faults.fail("DeleteBucket", "AccessDenied")
     with pytest.raises(AwsFailed, match=r"stands unfinished\. Cannot remove the bucket 'mine-1' again") as failed:
@@ -123,7 +138,7 @@ def test_one_that_can_neither_be_finished_nor_removed_is_said(aws: Any) -> None:
 
 
 def test_what_may_not_be_looked_at_is_said(aws: Any) -> None:
-    account = aws.account()
+    account = opened(aws)
     bucket.ensure(account, bucket.document(account, "mine-1"), print)
     aws.faults.fail("GetBucketPolicy", "AccessDenied")
     found = bucket.ensure(account, bucket.document(account, "mine-1"), print)
