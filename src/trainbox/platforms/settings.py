@@ -38,7 +38,7 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    sagemaker: SageMakerSettings = Field(default_factory=SageMakerSettings)
+    sagemaker: SageMakerSettings = Field(default_factory=lambda: SageMakerSettings())
 
     @classmethod
     def read(cls, path: Path = FILE) -> Self:
@@ -60,10 +60,12 @@ class Settings(BaseModel):
 def keep(values: Mapping[str, Any], path: Path = FILE) -> None:
     """Write settings of ``[sagemaker]`` into the file; what else stands in it, comments too, stays as it is.
 
-    Raises UsageError where the file cannot be read or written.
+    Raises UsageError where the file cannot be read or written, or tomlkit is missing.
     """
-    import tomlkit
-
+    try:
+        import tomlkit
+    except ImportError:
+        raise UsageError("Settings are written by tomlkit. Install it: pip install 'trainbox[sagemaker]'.") from None
     Settings.read(path)
     text = path.read_text(encoding="utf-8") if path.exists() else ""
     document = tomlkit.parse(text)
