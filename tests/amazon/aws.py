@@ -21,9 +21,7 @@ LEFT_OUT = ("AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_SESSION_TOKEN", "AWS_SECU
 SERVICES = ("sagemaker", "sagemaker_runtime", "application_auto_scaling", "service_quotas", "pricing")
 TRUST = {
     "Version": "2012-10-17",
-    "Statement": [
-        {"Effect": "Allow", "Principal": {"Service": "sagemaker.amazonaws.com"}, "Action": "sts:AssumeRole"}
-    ],
+    "Statement": [{"Effect": "Allow", "Principal": {"Service": "sagemaker.amazonaws.com"}, "Action": "sts:AssumeRole"}],
 }
 
 
@@ -54,9 +52,7 @@ class Aws:
             "AWS_SHARED_CREDENTIALS_FILE": nowhere,
         }
         self.role = _make_role(cloud.client("iam"))
-        cloud.client("s3").create_bucket(
-            Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION}
-        )
+        cloud.client("s3").create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
         self.image = _make_image(cloud.client("ecr"))
 
     @property

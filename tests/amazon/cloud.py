@@ -42,9 +42,7 @@ class Cloud:
         self.regions: dict[str, SageMaker] = {}
         self._scratch = tempfile.TemporaryDirectory(prefix="amazon-", ignore_cleanup_errors=True)
         self._lock = threading.Lock()
-        self._server = make_server(
-            "127.0.0.1", 0, self, threaded=True, request_handler=MotoRequestHandler
-        )
+        self._server = make_server("127.0.0.1", 0, self, threaded=True, request_handler=MotoRequestHandler)
         self._thread = threading.Thread(target=self._server.serve_forever, name="amazon", daemon=True)
         self._thread.start()
         self.client = cache(self._client)
@@ -115,9 +113,9 @@ class Cloud:
         return sagemaker.rooms.answer(target, request)
 
     def _failing(self, fault: Fault, asked: Asked, request: Request) -> Answer:
+        request.get_data()  # what is left unread would be taken for the next request
         if fault.is_drop:
             return self._dropping(request)
-        request.get_data()  # a client that still sends would see a dropped connection instead
         if asked.is_s3 or asked.service in QUERY:
             return fault.refusal.as_xml(wrapped=not asked.is_s3)
         return fault.refusal.as_json()

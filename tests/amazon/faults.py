@@ -60,14 +60,13 @@ class Faults:
     def take(self, operation: str) -> Fault | None:
         """Return what goes wrong with this call; it counts as used."""
         with self._lock:
-            for fault in self._faults:
-                if fault.operation not in (operation, "*") or not fault.times:
-                    continue
-                if fault.after:
-                    fault.after -= 1
-                    continue
-                fault.times -= 1
-                return fault
+            waiting = [fault for fault in self._faults if fault.operation in (operation, "*") and fault.times]
+            for fault in waiting:
+                if not fault.after:
+                    fault.times -= 1
+                    return fault
+            for fault in waiting:
+                fault.after -= 1
         return None
 
     @property

@@ -59,9 +59,7 @@ class Rooms:
         if described.output_shape and (wrong := list(violations(answer, described.output_shape))):
             self.wrong_answers.append(f"{operation}: {wrong}")
             raise Refusal("InternalFailure", f"The fake's own answer is wrong: {wrong}", 500)
-        return Response(
-            json.dumps(_encoded(answer)), 200, {"x-amzn-RequestId": str(uuid.uuid4())}, content_type=JSON
-        )
+        return Response(json.dumps(_encoded(answer)), 200, {"x-amzn-RequestId": str(uuid.uuid4())}, content_type=JSON)
 
     def _find(self, operation: str) -> Callable[[dict[str, Any]], dict[str, Any] | None] | None:
         for room in self._rooms:

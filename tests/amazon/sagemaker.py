@@ -5,11 +5,18 @@ from pathlib import Path
 from typing import Any
 
 from amazon.account import House, Tags
+from amazon.endpoints import Endpoint, Endpoints
 from amazon.faults import Faults
-from amazon.protocol import Rooms
+from amazon.invocations import Invocations
+from amazon.models import Models
 from amazon.prices import Prices
+from amazon.protocol import Rooms
 from amazon.quotas import Quotas
+from amazon.scaling import Scaling
+from amazon.search import Search
 from amazon.training import Job, TrainingJobs
+from amazon.transform import TransformJobs
+from amazon.tuning import TuningJobs
 
 
 class SageMaker:
@@ -19,7 +26,14 @@ class SageMaker:
         self.house = House(region, clients, scratch)
         self.faults = faults
         self.training = TrainingJobs(self.house)
-        self.rooms = Rooms([self.training, Tags(self.house), Quotas(self.house), Prices()])
+        self.models = Models(self.house)
+        self.scaling = Scaling(self.house)
+        self.endpoints = Endpoints(self.house, self.models, self.scaling)
+        self.invocations = Invocations(self.house, self.endpoints)
+        self.transforms = TransformJobs(self.house, self.models)
+        self.tunings = TuningJobs(self.house, self.training)
+        own = [self.training, self.models, self.endpoints, self.transforms, self.tunings, Tags(self.house)]
+        self.rooms = Rooms([*own, Search(self.training), self.scaling, Quotas(self.house), Prices()])
 
     @property
     def received(self) -> list[tuple[str, dict[str, Any]]]:
@@ -39,6 +53,20 @@ class SageMaker:
         job = self.job(name)
         assert job.over.wait(seconds), f"{name} is {job.secondary} after {seconds} s"
         return job
+
+    def endpoint(self, name: str) -> Endpoint:
+        """Return an endpoint's state."""
+        return self.endpoints.found(name)
+
+    @property
+    def costing(self) -> list[str]:
+        """The names of all that costs money by the hour: jobs that run, and endpoints."""
+        jobs = [*self.training.jobs.values(), *self.transforms.jobs.values(), *self.tunings.jobs.values()]
+        return [job.name for job in jobs if not job.over.is_set()] + list(self.endpoints.endpoints)
+
+    def containers(self) -> list[int]:
+        """Return the processes of the containers that run."""
+        return self.house.running()
 
     def interrupt(self, name: str) -> None:
         """Take a job's spot instance away: kill -9, no notice; the job starts anew from its checkpoints."""

@@ -7,19 +7,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
 
+from amazon.asking import refusal
 from amazon.aws import Aws
 
 Request = Callable[..., dict[str, Any]]
-
-
-def refusal(call: Callable[..., Any], **asked: Any) -> tuple[str, str]:
-    """Return code and message of what a call is refused with."""
-    with pytest.raises(ClientError) as refused:
-        call(**asked)
-    error = refused.value.response["Error"]
-    return error["Code"], error["Message"]
 
 
 @pytest.mark.slow

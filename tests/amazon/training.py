@@ -180,9 +180,7 @@ class TrainingJobs:
         job = self.found(asked["TrainingJobName"])
         with self.house.lock:
             if job.over.is_set():
-                raise invalid(
-                    f"The request was rejected because the training job is in status {job.status}."
-                )
+                raise invalid(f"The request was rejected because the training job is in status {job.status}.")
             if not job.stop.is_set():
                 job.enter("Stopping", "Stopping")
                 job.stop.set()

@@ -51,8 +51,8 @@ def run(job: TrainingJob, out: Path, options: SageMakerOptions, *, overwrite: bo
     from trainbox.platforms.sagemaker import preflight, training
 
     preflight.check(account, job, plan, _say)
-    training.run(job, out, plan=plan, account=account, overwrite=overwrite, detach=options.detach, say=_say)
-    return not options.detach
+    detach = options.detach
+    return bool(training.run(job, out, plan=plan, account=account, overwrite=overwrite, detach=detach, say=_say))
 
 
 def planned(options: SageMakerOptions, region: str, task: str) -> Plan:

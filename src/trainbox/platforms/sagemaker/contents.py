@@ -1,4 +1,4 @@
-"""What a channel is on this machine: its files, their digests, and the digest of the whole, which is its place in S3."""
+"""What a channel is on this machine: its files, their digests, and that of the whole, which is its place in S3."""
 
 import hashlib
 import os
