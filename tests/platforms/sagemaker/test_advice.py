@@ -16,8 +16,7 @@ def failed(reason: str, *last: str) -> str:
     [
         ("AlgorithmError: , exit code: 127", 'exec: "train": executable file not found in $PATH', "no program 'train'"),
         (
-            "ClientError: CannotStartContainerError. The container can be run with 'docker run <image> "
-            "train'.",
+            "ClientError: CannotStartContainerError. The container can be run with 'docker run <image> train'.",
             "",
             "trainbox image test",
         ),
