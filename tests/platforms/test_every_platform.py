@@ -69,7 +69,7 @@ def test_a_failed_job_says_why_and_leaves_nothing(
     assert str(failed.value).startswith("Hyperparameter 'batch_size' is larger than the data: 49 > 48")
     assert names(tmp_path) == ["data", "site"]
     captured = capfd.readouterr()
-    lines = [line for line in captured.err.splitlines() if not line.startswith(("Uploading", "Failed", "Billed"))]
+    lines = [line for line in captured.err.splitlines() if not line.startswith(("Uploading:", "Failed:", "Billed:"))]
     assert lines[-1] == str(failed.value)
     assert captured.out == "", "standard output is for data"
 

@@ -1,6 +1,8 @@
 """Training at SageMaker from data to bundle: against a SageMaker that really runs the container program."""
 
 import json
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,7 +22,6 @@ Plans = Callable[..., Plan]
 def test_data_go_up_and_the_bundle_comes_back(aws: Aws, plan: Plans, toy_here: Toy, tmp_path: Path) -> None:
     said: list[str] = []
     assert training.run(toy_here(), tmp_path / "out", plan=plan(), say=said.append) == tmp_path / "out"
-    print("\n".join(said))
     manifest = json.loads((tmp_path / "out/manifest.json").read_text())
     assert manifest["job"]["name"] == "toy-job"
     assert aws.sagemaker.job("toy-job").status == "Completed"
@@ -31,6 +32,26 @@ def test_a_job_that_refuses_its_input_says_why(aws: Aws, plan: Plans, toy_here: 
     said: list[str] = []
     with pytest.raises(JobFailed) as failed:
         training.run(toy_here(batch_size=49), tmp_path / "out", plan=plan(), say=said.append)
-    print("\n".join(said))
     assert str(failed.value).startswith("Hyperparameter 'batch_size' is larger than the data: 49 > 48")
     assert failed.value.exit_status == 2
+
+
+def test_a_spot_job_that_loses_its_machine_resumes_and_says_what_that_saved(
+    aws: Aws, plan: Plans, toy_here: Toy, tmp_path: Path
+) -> None:
+    job = toy_here(epochs=6, linger="batch", checkpoint_seconds=0.2)
+    said: list[str] = []
+
+    def interrupt() -> None:
+        while not aws.keys(f"trainbox/checkpoints/{job.name}/"):
+            time.sleep(0.1)
+        aws.sagemaker.interrupt(job.name)
+
+    thread = threading.Thread(target=interrupt, daemon=True)
+    thread.start()
+    training.run(job, tmp_path / "out", plan=plan(spot=True), say=said.append)
+    thread.join()
+    assert aws.sagemaker.job(job.name).interruptions == 1
+    assert sum(line.startswith("Interrupted") for line in said) == 1
+    assert sum(line.startswith("Training goes on from a checkpoint") for line in said) == 1
+    assert any(line.startswith("Spot instances saved 70 %") for line in said)

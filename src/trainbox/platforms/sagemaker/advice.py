@@ -9,6 +9,8 @@ from trainbox.platforms.job import JobFailed
 REFUSED = 2
 """The container's exit status where it refused its input."""
 
+UNSAID = "The training job failed, and SageMaker does not say why"
+
 _EXIT = re.compile(r"[,;\s]*exit\s?code:?\s*(\d+)\s*$", re.IGNORECASE)
 _KIND = re.compile(r"^(AlgorithmError|ClientError|InternalServerError|CapacityError|ResourceLimitExceeded)\s*:\s*")
 
@@ -76,7 +78,7 @@ def of(text: str) -> str:
 
 def failed(description: Mapping[str, Any], last_lines: Sequence[str]) -> JobFailed:
     """Return the error of a job that failed: its FailureReason in one line, what to do, and the container's status."""
-    received = " ".join(description.get("FailureReason", "").split())
+    received = " ".join((description.get("FailureReason") or UNSAID).split())
     ended = _EXIT.search(received)
     status = int(ended.group(1)) if ended else None
     reason = _KIND.sub("", _EXIT.sub("", received)).strip(" ,.") if ended else received.rstrip(".")

@@ -55,7 +55,7 @@ class Bill:
     def dollars(self) -> float | None:
         """What it costs on demand per second, times what is billed; None where the price is not known."""
         found = price(self.instance_type, self.region)
-        return found and found.usd_per_hour / 3600 * self.seconds * self.instances
+        return found.usd_per_hour / 3600 * self.seconds * self.instances if found else None
 
     def so_far(self) -> str:
         """Say how long it takes and what was billed until now."""

@@ -8,7 +8,7 @@ from trainbox.platforms import place
 from trainbox.platforms.job import TrainingJob
 from trainbox.platforms.sagemaker import advice, inputs, request, results, showing, watching
 from trainbox.platforms.sagemaker.account import Account
-from trainbox.platforms.sagemaker.failures import AwsRefused, said_by_aws
+from trainbox.platforms.sagemaker.failures import AwsFailed, AwsRefused, said_by_aws
 from trainbox.platforms.sagemaker.leaving import Told
 from trainbox.platforms.sagemaker.plan import Plan
 
@@ -43,12 +43,16 @@ def run(
             if detach and not watch.signals.kept:
                 return None
             description = watch.to_the_end()
-            if description is None:
-                return None
-            return results.fetch(account, description, out, say, list(watch.log.last))
         except Told as told:
             say(f"The training job '{job.name}' may still run and be billed. {watching.how_to_go_on(job.name)}")
             raise KeyboardInterrupt from told
+    if description is None:
+        return None
+    try:
+        return results.fetch(account, description, out, say, list(watch.log.last))
+    except AwsFailed as problem:
+        line = f"{problem} The job has ended, and what it made is kept: trainbox fetch {job.name}"
+        raise type(problem)(line, problem.code) from problem
 
 
 def create(account: Account, wanted: Mapping[str, Any]) -> None:

@@ -1,7 +1,7 @@
 """A training job watched to its end: what it says, how it stands and what it costs; AWS may be away meanwhile."""
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -12,7 +12,7 @@ from trainbox.platforms.sagemaker.account import Account
 from trainbox.platforms.sagemaker.bill import Bill
 from trainbox.platforms.sagemaker.failures import AwsFailed, AwsRefused, LoggedOut, said_by_aws
 from trainbox.platforms.sagemaker.leaving import Choice, Signals, Told, choose
-from trainbox.platforms.sagemaker.logs import Log
+from trainbox.platforms.sagemaker.logs import Line, Log
 from trainbox.platforms.sagemaker.showing import Shown
 
 Say = Callable[[str], None]
@@ -118,8 +118,7 @@ class Watch:
                 description = self._looked()
             self.signals.deliver()
             if description and description["TrainingJobStatus"] in ENDED:
-                self._read_the_rest()
-                self._say_transitions(description)
+                self._tell(description, self._rest_of_the_log())
                 return description
             sleep(self._pause)
 
@@ -129,8 +128,7 @@ class Watch:
             try:
                 description = describe(self.account, self.job)
                 if description["TrainingJobStatus"] not in ENDED:
-                    self._say_transitions(description)
-                    self._show_log()
+                    self._tell(description, self._new_lines())
             except (LoggedOut, AwsRefused):
                 raise
             except AwsFailed as problem:
@@ -163,40 +161,49 @@ class Watch:
                 problem.code,
             ) from problem
 
-    def _say_transitions(self, description: Description) -> None:
+    def _tell(self, description: Description, lines: Sequence[Line]) -> None:
+        """Say what the job went over to and what it said, each once, in the order of their times."""
+        news: list[tuple[float, str | Line]] = [(line.milliseconds, line) for line in lines]
         for transition in description.get("SecondaryStatusTransitions", []):
-            status, message = transition["Status"], transition.get("StatusMessage", "")
+            status, message = transition["Status"], " ".join(transition.get("StatusMessage", "").split())
             key = (status, message, transition["StartTime"])
             if key not in self._transitions:
                 self._transitions.add(key)
-                self.say(f"{status}: {' '.join(message.split())}" if message else status)
+                moment = transition["StartTime"].timestamp() * 1000
+                news.append((moment, f"{status}: {message}" if message else status))
+        for _, one in sorted(news, key=lambda new: new[0]):
+            if isinstance(one, str):
+                self.say(one)
+            else:
+                self.shown.line(f"[{one.host}] {one.text}" if self.log.hosts > 1 else one.text)
 
-    def _show_log(self) -> None:
+    def _new_lines(self) -> Sequence[Line]:
         if self._log_is_closed:
-            return
+            return []
         try:
-            lines = self.log.new()
+            return self.log.new()
         except AwsRefused as refused:
             self._log_is_closed = True
             self.say(f"{refused} The job is watched without its log.")
-            return
-        for line in lines:
-            self.shown.line(f"[{line.host}] {line.text}" if self.log.hosts > 1 else line.text)
+            return []
 
     def _show_state(self, description: Description) -> None:
         bill = Bill.of(description, now=server_time(description))
         self.shown.state(f"{description['SecondaryStatus']}: {bill.so_far()}", bill.seconds)
 
-    def _read_the_rest(self) -> None:
+    def _rest_of_the_log(self) -> list[Line]:
+        lines: list[Line] = []
         nothing = 0
         for _ in range(MOST_LOOKS_AFTER_THE_END):
-            before = self.log.count
-            with self._explained(), contextlib.suppress(AwsFailed):
-                self._show_log()
-            nothing = nothing + 1 if before == self.log.count else 0
+            new: Sequence[Line] = []
+            with contextlib.suppress(AwsFailed):
+                new = self._new_lines()
+            lines += new
+            nothing = 0 if new else nothing + 1
             if nothing >= LOOKS_AFTER_THE_END or self._log_is_closed:
-                return
+                break
             sleep(min(1.0, self.seconds_between_looks))
+        return lines
 
 
 def how_to_go_on(job: str) -> str:
