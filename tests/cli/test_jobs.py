@@ -148,11 +148,12 @@ def test_a_stopped_job_gives_the_model_that_it_had(jobs: Jobs, bundle: Path, tmp
     jobs.make("waited", "Stopped", "MaxWaitTimeExceeded", StoppingCondition=wait)
     assert cli.run(["fetch", "waited"]) == 1
     assert "found no spot instance to finish on within 700 s" in capsys.readouterr().err
-    (tmp_path / "empty").mkdir()
-    (tmp_path / "empty/stray").write_text("a")
-    jobs.put_model(jobs.make("stray", "Stopped"), tmp_path / "empty")
-    assert cli.run(["fetch", "stray"]) == 1
-    assert "was stopped before there was a model to save" in capsys.readouterr().err
+    for name in ("stray", ".incoming-model.tflite"):
+        (tmp_path / name[-5:]).mkdir()
+        (tmp_path / name[-5:] / name).write_text("a")
+        jobs.put_model(jobs.make(name[-5:], "Stopped"), tmp_path / name[-5:])
+        assert cli.run(["fetch", name[-5:], "--out", "out"]) == 1
+        assert "was stopped before there was a model to save" in capsys.readouterr().err
 
 
 def test_a_failed_job_says_why_and_its_last_lines(jobs: Jobs, capsys: Said) -> None:

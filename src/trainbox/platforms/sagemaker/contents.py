@@ -70,9 +70,9 @@ def _found(channel: str, source: Path, say: Callable[[str], None]) -> list[tuple
     if source.is_file():
         return [(source.name, source)]
     problems = Problems()
-    tree = FolderTree(source, f"channel '{channel}'", problems)
+    tree = FolderTree(source, problems=problems)
     for sentence in problems.sentences():
-        say(f"Not sent: {sentence}")
+        say(f"Channel '{channel}' is sent without what training would not read. {sentence}")
     return [(name, tree.root / name) for name in tree.names()]
 
 

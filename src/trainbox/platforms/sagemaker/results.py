@@ -79,7 +79,8 @@ def _opened(packed: Path, description: Description) -> Bundle:
     try:
         return Bundle.open(packed)
     except ModelFileError as problem:
-        if description["TrainingJobStatus"] == "Stopped" and "manifest.json" in str(problem):
+        unfinished = "manifest.json" in str(problem) or "a name that no bundle has" in str(problem)
+        if description["TrainingJobStatus"] == "Stopped" and unfinished:
             raise advice.stopped(description) from problem
         line = f"{artifact(description)} is no model folder: {str(problem).replace(str(packed), 'in it')}"
         raise ModelFileError(line) from problem

@@ -3,7 +3,7 @@
 import base64
 import hashlib
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -149,7 +149,9 @@ def _send_in_parts(
             sent(length)
         _complete(store, key, upload, file, [parts[number] for number in numbers])
     except ChannelError:
+        # A part that arrives behind the end of its upload would stay, and cost.
         _cancel(work)
+        wait(work)
         store.s3.abort_multipart_upload(Bucket=store.bucket, Key=key, UploadId=upload)
         raise
     except ClientError as problem:
