@@ -9,7 +9,15 @@ from typing import Any
 from botocore.model import ListShape, MapShape, Shape, StructureShape
 
 NUMBERS = {"integer", "long", "float", "double"}
-JAVA = {r"\p{L}": r"^\W\d_", r"\p{N}": r"\d", r"\p{Z}": r"\s", r"\p{ASCII}": r"[\x00-\x7f]"}
+JAVA = {
+    r"\p{L}": r"^\W\d_",
+    r"\p{N}": r"\d",
+    r"\p{Z}": r"\s",
+    r"\p{ASCII}": r"[\x00-\x7f]",
+    r"\p{Print}": r"[\x20-\x7e]",
+    # The surrogates of all that is beyond 16 bits.
+    r"\uD800\uDC00-\uDBFF\uDFFF": r"\U00010000-\U0010FFFF",
+}
 """Classes of characters that Python's regular expressions lack."""
 
 

@@ -1,11 +1,14 @@
-"""What the tests of training at SageMaker share: a plan."""
+"""What the tests of SageMaker share: a plan, models to host, a working folder, and what still stands of hosting."""
 
+import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from amazon.aws import Aws
+from opt_ml import Trained
 from trainbox.platforms.sagemaker.plan import Plan
 
 
@@ -18,3 +21,27 @@ def plan(aws: Aws) -> Callable[..., Plan]:
         return Plan(**{**basis, "instance_type": "ml.m5.xlarge", "max_runtime_seconds": 600, **further})
 
     return make
+
+
+@pytest.fixture(scope="session")
+def model(trained: Callable[[str], Trained]) -> Callable[[str], Path]:
+    """Return a task's model folder, or that of TRAINBOX_TEST_BUNDLES (drive=FOLDER:detect=FOLDER)."""
+    given = dict(part.split("=", 1) for part in os.environ.get("TRAINBOX_TEST_BUNDLES", "").split(":") if part)
+    return lambda task: Path(given[task]) if task in given else trained(task).folder.model
+
+
+@pytest.fixture
+def desk(aws: Aws, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working folder with a trainbox.toml that names role, bucket and image."""
+    folder = tmp_path / "desk"
+    folder.mkdir()
+    aws.settings(folder)
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def standing(aws: Aws) -> list[str]:
+    """Return the names of all that stands: models, configurations, endpoints, what scales."""
+    fake = aws.sagemaker
+    shelves = (fake.models.models.documents, fake.models.configurations.documents, fake.endpoints.endpoints)
+    return sorted([name for shelf in shelves for name in shelf] + [name for name, _ in fake.scaling.targets])
