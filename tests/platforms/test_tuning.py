@@ -49,7 +49,7 @@ def test_a_folder_that_is_taken_is_refused_before_anything_starts(search: Any, t
         with pytest.raises(UsageError, match=says):
             tuning.run(search(["off=0,1"]), out, resume=resume, say=print)
     study.Study.open(search(["off=0,1"]), tmp_path, resume=False)
-    with pytest.raises(UsageError, match="holds a search already. Go on with it with --resume"):
+    with pytest.raises(UsageError, match=r"holds a search already\. Go on with it with --resume"):
         tuning.refuse(tmp_path, resume=False)
 
 

@@ -80,7 +80,7 @@ def test_the_best_training_jobs_bundle_comes_back(
 def test_where_all_fail_each_reason_is_counted(
     search: Callable[..., Search], plan: Plans, aws: Aws, tmp_path: Path
 ) -> None:
-    with pytest.raises(TuningFailed, match="All 2 trials failed: 2 x .*the toy failed"):
+    with pytest.raises(TuningFailed, match=r"All 2 trials failed: 2 x .*the toy failed"):
         tuning.run(
             search({"fail_in": "reading"}),
             tmp_path / "out",
