@@ -88,8 +88,10 @@ def test_a_bound_is_tried_together_with_what_is_fixed() -> None:
 
 @pytest.mark.parametrize(
     ("changes", "says"),
-    [({"trials": 0}, "--trials"), ({"parallel": 101}, "--parallel"), ({"seed": -1}, "--seed")]
-    + [({"max_runtime_seconds": 0}, "--max-runtime")],
+    [
+        *[({"trials": 0}, "--trials"), ({"parallel": 101}, "--parallel"), ({"seed": -1}, "--seed")],
+        ({"max_runtime_seconds": 0}, "--max-runtime"),
+    ],
 )
 def test_numbers_out_of_reach_are_refused(changes: dict[str, Any], says: str) -> None:
     with pytest.raises(UsageError, match=says):

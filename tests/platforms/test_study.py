@@ -86,7 +86,7 @@ def test_an_interrupted_search_tries_what_it_would_have_tried(tmp_path: Path) ->
 def test_resuming_another_search_is_refused(tmp_path: Path) -> None:
     Study.open(search(), tmp_path, resume=False)
     Study.open(search(trials=99, parallel=4), tmp_path, resume=True)
-    with pytest.raises(UsageError, match='holds another search: its over was .* now {"a": "1,2,3"'):
+    with pytest.raises(UsageError, match=r'holds another search: its over was .* now {"a": "1,2,3"'):
         Study.open(search(FEW), tmp_path, resume=True)
     with pytest.raises(UsageError, match="its seed was 0, now 3"):
         Study.open(search(seed=3), tmp_path, resume=True)
