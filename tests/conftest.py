@@ -1,6 +1,7 @@
 """What every test may use: a folder laid out as /opt/ml, and one trained bundle per task, made once a session."""
 
 import fcntl
+import os
 import pickle
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
@@ -88,6 +89,13 @@ def trained(once: Once, demo_data: Callable[[str], Path]) -> Callable[[str], Tra
         return cast(Trained, once(f"trained-{task}", train))
 
     return finished
+
+
+@pytest.fixture(scope="session")
+def model(trained: Callable[[str], Trained]) -> Callable[[str], Path]:
+    """Return a task's finished model folder, or that of TRAINBOX_TEST_BUNDLES (drive=FOLDER:detect=FOLDER)."""
+    given = dict(part.split("=", 1) for part in os.environ.get("TRAINBOX_TEST_BUNDLES", "").split(":") if part)
+    return lambda task: Path(given[task]) if task in given else trained(task).folder.model
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,5 @@
-"""What the tests of SageMaker share: a plan, models to host, a working folder, and what still stands of hosting."""
+"""What the tests of SageMaker share: a plan, a working folder, and what still stands of hosting."""
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,7 +7,6 @@ from typing import Any
 import pytest
 
 from amazon.aws import Aws
-from opt_ml import Trained
 from trainbox.platforms.sagemaker.plan import Plan
 
 
@@ -21,13 +19,6 @@ def plan(aws: Aws) -> Callable[..., Plan]:
         return Plan(**{**basis, "instance_type": "ml.m5.xlarge", "max_runtime_seconds": 600, **further})
 
     return make
-
-
-@pytest.fixture(scope="session")
-def model(trained: Callable[[str], Trained]) -> Callable[[str], Path]:
-    """Return a task's model folder, or that of TRAINBOX_TEST_BUNDLES (drive=FOLDER:detect=FOLDER)."""
-    given = dict(part.split("=", 1) for part in os.environ.get("TRAINBOX_TEST_BUNDLES", "").split(":") if part)
-    return lambda task: Path(given[task]) if task in given else trained(task).folder.model
 
 
 @pytest.fixture
