@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from amazon.aws import Aws
 from trainbox import cli, tasks
 from trainbox.cli.sagemaker_options import SageMakerOptions, seconds
 from trainbox.errors import UsageError
@@ -185,3 +186,34 @@ def test_options_win_over_the_file() -> None:
     settings = SageMakerSettings(region="eu-west-1", subnets=("subnet-1",), kms_key="k")
     joined = SageMakerOptions(region="us-west-2").over(settings)
     assert (joined.region, joined.subnet, joined.kms_key) == ("us-west-2", ("subnet-1",), "k")
+
+
+def test_a_detached_job_is_priced_checked_begun_and_named(
+    tub: Path, aws: Aws, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # It never comes to training: that it was begun is enough.
+    aws.sagemaker.house.pause_seconds = 600
+    aws.settings(Path.cwd(), instance_type="ml.m5.xlarge")
+    arguments = ["--on", "sagemaker", "--name", "lap-1", "--spot", "--max-cost", "0.5", "--refresh-prices", "--detach"]
+    assert cli.run(["train", "drive", str(tub), *arguments, "--json"]) == 0
+    said = capsys.readouterr()
+    assert json.loads(said.out) == {"bundle": None, "job": "lap-1"}
+    assert "Prices of 6 kinds of machine in eu-west-1 are kept for you." in said.err
+    assert "Estimate: " in said.err
+    [request] = aws.sagemaker.asked("CreateTrainingJob")
+    address = request["InputDataConfig"][0]["DataSource"]["S3DataSource"]["S3Uri"]
+    sent = aws.keys(address.removeprefix(f"s3://{aws.bucket}/"))
+    assert any(key.endswith("manifest.json") for key in sent)
+    # The dry run shows what was then asked.
+    assert cli.run(["train", "drive", str(tub), *arguments, "--dry-run"]) == 0
+    assert json.loads(capsys.readouterr().out)["request"] == request
+    assert not [secret for secret in aws.secrets if secret in said.out + said.err]
+
+
+def test_nothing_is_sent_where_the_job_could_not_run(tub: Path, aws: Aws, capsys: pytest.CaptureFixture[str]) -> None:
+    aws.settings(Path.cwd(), instance_type="ml.m5.xlarge")
+    aws.sagemaker.house.quotas["ml.m5.xlarge for training job usage"] = 0
+    assert cli.run(["train", "drive", str(tub), "--on", "sagemaker"]) == 2
+    assert "The quota 'ml.m5.xlarge for training job usage' is 0" in capsys.readouterr().err.splitlines()[-1]
+    assert not aws.asked("PutObject", "CreateMultipartUpload", "CreateTrainingJob")
+    assert aws.keys() == []

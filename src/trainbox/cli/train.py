@@ -118,6 +118,9 @@ def train(
         raise typer.Exit(problem.exit_status) from problem
     if stands:
         _print_result(job, out, as_json)
+    elif not dry_run:
+        # It was left running: its name is what logs, stop and fetch want.
+        print(json.dumps({"bundle": None, "job": job.name}, indent=2) if as_json else job.name)
 
 
 def _refuse_foreign(on: str, options: sagemaker.SageMakerOptions, kept_here: Path | None) -> None:

@@ -13,6 +13,8 @@ from trainbox.platforms.sagemaker.failures import FORBIDDEN, AwsFailed, AwsRefus
 from trainbox.platforms.sagemaker.plan import Plan
 
 WHO = "sagemaker.amazonaws.com"
+QUOTAS_A_PAGE = 100
+"""SageMaker has thousands of quotas: as many at once as there may be."""
 NOT_THERE = {"ValidationException", "ResourceNotFound"}
 
 Say = Callable[[str], None]
@@ -99,7 +101,9 @@ def _quotas(account: Account, names: Collection[str]) -> dict[str, float]:
     client, found = account.client("service-quotas"), dict[str, float]()
     for operation in ("list_service_quotas", "list_aws_default_service_quotas"):
         with said_by_aws("look at the quotas of SageMaker"):
-            for page in client.get_paginator(operation).paginate(ServiceCode="sagemaker"):
+            for page in client.get_paginator(operation).paginate(
+                ServiceCode="sagemaker", PaginationConfig={"PageSize": QUOTAS_A_PAGE}
+            ):
                 listed = {one["QuotaName"]: one["Value"] for one in page["Quotas"]}
                 found = {name: listed[name] for name in names if name in listed} | found
         if len(found) == len(names):
