@@ -28,7 +28,7 @@ demo: setup ## Write a synthetic tub, train a pilot on it, prove it, say the sco
 	@echo "and put my-pilot/model.tflite on the car: python manage.py drive --model model.tflite --type tflite_linear"
 
 test: setup ## Run the tests: under 12 minutes on 2 cores.
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal
 
 slow: setup browser ## Run the slow proofs: real donkeycar, real data, a real browser, Docker, faults.
 	$(BIN)/python -m pytest -m slow -rs

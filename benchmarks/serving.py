@@ -18,8 +18,10 @@ import os
 import platform
 import signal
 import socket
+import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -68,6 +70,7 @@ def main() -> None:
     ours = {file: our_side(asked, file, pictures) for file in (FLOAT, QUANTIZED)}
     peer = peer_side(asked, pictures)
     _print(asked, bare, ours, peer)
+    print(f"Cold start of `trainbox serve`: {desk_start(asked, pictures[0]):.2f} s.")
 
 
 def bare_rate(bundle: Path, file: str, pictures: Sequence[bytes], cores: int, seconds: float) -> float:
@@ -106,12 +109,23 @@ def _loop(path: str, pictures: Sequence[bytes], seconds: float) -> float:
 
 
 def our_side(asked: argparse.Namespace, file: str, pictures: Sequence[bytes]) -> Side:
-    """Measure ``trainbox serve``."""
+    """Measure ``trainbox-container serve``, the program of the image, as it runs without Docker."""
     port = _free_port()
-    command = [sys.executable, "-m", "trainbox", "serve", str(asked.bundle), "--port", str(port), "--file", file]
-    command += ["--workers", str(asked.cores)]
     asks = [request("/invocations", picture, "image/jpeg") for picture in pictures]
-    return _measured(f"Trainbox, {file}", command, {}, port, asks, asked)
+    with tempfile.TemporaryDirectory() as base:
+        (Path(base) / "model").symlink_to(asked.bundle.absolute())
+        variables = {"SAGEMAKER_BASE_DIR": base, "SAGEMAKER_BIND_TO_PORT": str(port), "TRAINBOX_MODEL_FILE": file}
+        variables["MODEL_SERVER_WORKERS"] = str(asked.cores)
+        command = [sys.executable, "-m", "trainbox.container", "serve"]
+        return _measured(f"Trainbox, {file}", command, variables, port, asks, asked)
+
+
+def desk_start(asked: argparse.Namespace, picture: bytes) -> float:
+    """Return the seconds from ``trainbox serve``, which has a command line to read, to its first answer."""
+    port = _free_port()
+    command = [sys.executable, "-m", "trainbox", "serve", str(asked.bundle), "--port", str(port)]
+    command += ["--workers", str(asked.cores)]
+    return _cold_start(command, {}, port, request("/invocations", picture, "image/jpeg"))
 
 
 def peer_side(asked: argparse.Namespace, pictures: Sequence[bytes]) -> Side:
@@ -147,14 +161,20 @@ def _measured(
     asks: Sequence[bytes],
     asked: argparse.Namespace,
 ) -> Side:
-    starts = []
-    for _ in range(STARTS):
-        with _server(command, variables, port, asks[0]) as (_, seconds):
-            starts.append(seconds)
+    cold_start = _cold_start(command, variables, port, asks[0])
     with _server(command, variables, port, asks[0]) as (pid, _):
         measured = load(("127.0.0.1", port), asks, asked.concurrency, asked.seconds)
         megabytes = _memory(pid)
-    return Side(name, measured, sorted(starts)[len(starts) // 2], megabytes)
+    return Side(name, measured, cold_start, megabytes)
+
+
+def _cold_start(command: list[str], variables: dict[str, str], port: int, ask: bytes) -> float:
+    """Return the median of the seconds from starting a server to its first answer."""
+    starts = []
+    for _ in range(STARTS):
+        with _server(command, variables, port, ask) as (_, seconds):
+            starts.append(seconds)
+    return statistics.median(starts)
 
 
 @contextlib.contextmanager

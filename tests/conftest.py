@@ -1,8 +1,11 @@
 """What every test may use: a folder laid out as /opt/ml, and one trained bundle per task, made once a session."""
 
+import fcntl
+import pickle
 from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
@@ -15,6 +18,7 @@ if TYPE_CHECKING:
     from amazon.cloud import Cloud
 
 SMALL_DEMO = 240
+Once = Callable[[str, Callable[[Path], Any]], Any]
 
 
 @pytest.fixture
@@ -31,35 +35,59 @@ def training_folder(tmp_path: Path) -> Callable[..., TrainingFolder]:
 
 
 @pytest.fixture(scope="session")
-def demo_data(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """Return a task's small synthetic data set, written once: ``demo_data("drive")``."""
-    written: dict[str, Path] = {}
+def once(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Once:
+    """Return what makes a thing once a session, by whichever worker asks first: ``once(name, make)``.
 
-    def write(task: str) -> Path:
-        if task not in written:
-            written[task] = tmp_path_factory.mktemp(f"demo-{task}") / "data"
-            get(task).write_demo(written[task], seed=1, size=SMALL_DEMO)
-        return written[task]
+    ``make`` is given a new folder; what it returns is kept for all.
+    """
+    own = tmp_path_factory.getbasetemp()
+    shared = own if worker_id == "master" else own.parent
 
-    return write
+    def made(name: str, make: Callable[[Path], Any]) -> Any:
+        kept = shared / f"{name}.made"
+        with (shared / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not kept.exists():
+                (shared / name).mkdir()
+                kept.write_bytes(pickle.dumps(make(shared / name)))
+        return pickle.loads(kept.read_bytes())
+
+    return made
 
 
 @pytest.fixture(scope="session")
-def trained(tmp_path_factory: pytest.TempPathFactory, demo_data: Callable[[str], Path]) -> Callable[[str], Trained]:
-    """Return a task's finished training on its demo data, run once: ``trained("drive")``."""
-    finished: dict[str, Trained] = {}
+def demo_data(once: Once) -> Callable[[str], Path]:
+    """Return a task's small synthetic data set: ``demo_data("drive")``."""
 
-    def train(task: str) -> Trained:
-        if task not in finished:
-            data = demo_data(task)
+    @cache
+    def written(task: str) -> Path:
+        def write(folder: Path) -> Path:
+            get(task).write_demo(folder / "data", seed=1, size=SMALL_DEMO)
+            return folder / "data"
+
+        return cast(Path, once(f"demo-{task}", write))
+
+    return written
+
+
+@pytest.fixture(scope="session")
+def trained(once: Once, demo_data: Callable[[str], Path]) -> Callable[[str], Trained]:
+    """Return a task's finished training on its demo data: ``trained("drive")``."""
+
+    @cache
+    def finished(task: str) -> Trained:
+        data = demo_data(task)
+
+        def train(place: Path) -> Trained:
             before = tree_digest(data)
-            folder = TrainingFolder(tmp_path_factory.mktemp(f"trained-{task}") / "opt-ml")
+            folder = TrainingFolder(place / "opt-ml")
             process = folder.prepare({"train": data}, quick(task)).run("train")
             assert process.returncode == 0, process.stderr[-3000:]
-            finished[task] = Trained(task, data, folder, process, before)
-        return finished[task]
+            return Trained(task, data, folder, process, before)
 
-    return train
+        return cast(Trained, once(f"trained-{task}", train))
+
+    return finished
 
 
 @pytest.fixture(scope="session")

@@ -190,6 +190,7 @@ def test_same_seed_gives_the_same_model(finished: Trained, training_folder: Call
             np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.slow
 def test_told_to_stop_it_leaves_a_proved_bundle(
     task_name: str, demo_data: Callable[[str], Path], training_folder: Callable[..., TrainingFolder]
 ) -> None:

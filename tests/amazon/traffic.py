@@ -24,6 +24,7 @@ PARTS = {
     ("PUT", "publicAccessBlock"): "PutPublicAccessBlock",
     ("PUT", "tagging"): "PutBucketTagging",
     ("PUT", "policy"): "PutBucketPolicy",
+    ("GET", "policy"): "GetBucketPolicy",
 }
 OBJECTS = {"PUT": "PutObject", "GET": "GetObject", "HEAD": "HeadObject", "DELETE": "DeleteObject"}
 BUCKETS = {"PUT": "CreateBucket", "GET": "ListObjects", "HEAD": "HeadBucket", "DELETE": "DeleteBucket"}

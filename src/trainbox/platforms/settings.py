@@ -1,9 +1,13 @@
 """What ``trainbox.toml`` in the working folder says: what need not be given with every command."""
 
+import contextlib
 import difflib
+import os
+import tempfile
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -51,6 +55,41 @@ class Settings(BaseModel):
             raise UsageError(f"{path} is no TOML: {problem}.") from problem
         except ValidationError as problem:
             raise UsageError(f"{path}: {_first(problem)}") from problem
+
+
+def keep(values: Mapping[str, Any], path: Path = FILE) -> None:
+    """Write settings of ``[sagemaker]`` into the file; what else stands in it, comments too, stays as it is.
+
+    Raises UsageError where the file cannot be read or written.
+    """
+    import tomlkit
+
+    Settings.read(path)
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    document = tomlkit.parse(text)
+    table = document.setdefault("sagemaker", tomlkit.table())
+    for name, value in values.items():
+        plain = list(value) if isinstance(value, tuple) else value
+        if table.get(name) != plain:
+            table[name] = plain
+    _replace(path, tomlkit.dumps(document))
+
+
+def _replace(path: Path, text: str) -> None:
+    """Write a file whole or not at all, through a link where it is one."""
+    target = path.resolve()
+    try:
+        number, name = tempfile.mkstemp(prefix=".trainbox-", dir=target.parent)
+        try:
+            with os.fdopen(number, "w", encoding="utf-8") as file:
+                file.write(text)
+            Path(name).chmod(target.stat().st_mode & 0o777 if target.exists() else 0o644)
+            Path(name).replace(target)
+        finally:
+            with contextlib.suppress(FileNotFoundError):
+                Path(name).unlink()
+    except OSError as problem:
+        raise UsageError(f"{path} cannot be written: {problem.strerror or problem}.") from problem
 
 
 def _first(problem: ValidationError) -> str:

@@ -7,11 +7,11 @@ import base64
 import binascii
 import io
 import json
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from trainbox.data import strict_json
 from trainbox.serving.refusals import Refused
 
 PICTURES = (
@@ -216,13 +216,11 @@ def _decoded(text: Any) -> bytes:
 def _parsed(body: bytes) -> Any:
     """Parse JSON that two readers cannot take differently; raise Refused."""
     try:
-        value = json.loads(
-            body.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_refuse_constant, parse_float=_finite
-        )
+        value = strict_json.loads(body.decode("utf-8"))
     except RecursionError:
         raise _too_deep() from None
     except ValueError as error:
-        reason = str(error) if isinstance(error, _Strict) else "it is damaged, or no UTF-8"
+        reason = str(error) if isinstance(error, strict_json.NotStrict) else "it is damaged, or no UTF-8"
         raise Refused(400, f"The body is not JSON that can be read: {reason}.") from None
     _refuse_deeper(value, DEEPEST)
     return value
@@ -239,25 +237,3 @@ def _refuse_deeper(value: Any, deepest: int) -> None:
 
 def _too_deep() -> Refused:
     return Refused(400, f"The JSON is nested deeper than {DEEPEST}, or has more than {MOST_PARTS} parts.")
-
-
-class _Strict(ValueError):
-    pass
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    built = dict(pairs)
-    if len(built) != len(pairs):
-        raise _Strict("a key occurs twice in one object")
-    return built
-
-
-def _refuse_constant(name: str) -> float:
-    raise _Strict(f"{name} is not a number of JSON")
-
-
-def _finite(text: str) -> float:
-    number = float(text)
-    if not math.isfinite(number):
-        raise _Strict(f"{text[:40]} is not finite")
-    return number

@@ -92,26 +92,28 @@ def _bodies(service: tasks.Service | None) -> Schema:
     threshold = {"threshold": {"type": "number", "minimum": 0, "maximum": 1}}
     extra: Schema = threshold if service is None or service.takes_threshold else {}
     picture: Schema = {"type": "string", "contentEncoding": "base64", "minLength": 4}
-    one: Schema = {
-        "type": "object",
-        "properties": {"image": picture, **extra},
-        "required": ["image"],
-        "additionalProperties": False,
-    }
-    pictures: Schema = {"type": "array", "items": picture, "minItems": 1, "maxItems": MOST_PICTURES}
-    images: Schema = {
-        "type": "object",
-        "properties": {"images": pictures, **extra},
-        "required": ["images"],
-        "additionalProperties": False,
-    }
-    several: Schema = {"type": "array", "items": one, "minItems": 1, "maxItems": MOST_PICTURES}
+    one = _asking("image", picture, extra)
+    images = _asking("images", _up_to_many(picture), extra)
     binary: Schema = {"schema": {"type": "string", "format": "binary", "minLength": 1}}
     return {
         **dict.fromkeys(PICTURES[:3], binary),
-        JSON: {"schema": {"anyOf": [one, images, several]}},
+        JSON: {"schema": {"anyOf": [one, images, _up_to_many(one)]}},
         LINES: {"schema": {"type": "string", "minLength": 1}},
     }
+
+
+def _asking(name: str, what: Schema, extra: Schema) -> Schema:
+    """Return the schema of an object that must have ``name``, may have ``extra`` and nothing else."""
+    return {
+        "type": "object",
+        "properties": {name: what, **extra},
+        "required": [name],
+        "additionalProperties": False,
+    }
+
+
+def _up_to_many(items: Schema) -> Schema:
+    return {"type": "array", "items": items, "minItems": 1, "maxItems": MOST_PICTURES}
 
 
 def _parameters(service: tasks.Service | None) -> list[Schema]:

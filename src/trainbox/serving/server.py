@@ -210,7 +210,9 @@ async def _until(stop: asyncio.Event, pool: Interpreters, serving: "asyncio.Task
 async def _drain(state: "State", server: "Server", serving: "asyncio.Task[None]") -> None:
     """Say that we are not ready any more, answer what was accepted, and close."""
     state.stopping = True
-    log.say("stopping", waiting=state.pool.waiting, working=state.pool.working)
+    # Where there was nothing to serve, the reason is all that there is to say.
+    if state.loaded:
+        log.say("stopping", waiting=state.pool.waiting, working=state.pool.working)
     await asyncio.sleep(SECONDS_UNREADY)
     server.should_exit = True
     await asyncio.gather(serving, return_exceptions=True)

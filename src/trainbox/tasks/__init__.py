@@ -140,7 +140,8 @@ class Task(Protocol):
 
     ``instance_type`` is the SageMaker instance type that suits its training. ``watched`` is the value of an epoch
     that says which weights are best: the lower where its name ends in "loss", else the higher. ``logged`` are the
-    values of an epoch's line in the log beside those that every training has.
+    values of an epoch's line in the log beside those that every training has. ``measures`` are the scores of the
+    finished files that one model is chosen over another by, the most telling first: "maximize" or "minimize".
     """
 
     name: str
@@ -148,6 +149,7 @@ class Task(Protocol):
     instance_type: str
     watched: str
     logged: tuple[str, ...]
+    measures: Mapping[str, str]
 
     @property
     def config(self) -> "type[TrainingConfig]":
@@ -225,6 +227,12 @@ class Task(Protocol):
         """Return the bundle's report as one self-contained HTML page."""
 
 
+def measured(task: Task, metrics: Mapping[str, Any]) -> Mapping[str, float]:
+    """Return a task's ``measures`` of a manifest's ``metrics``; those that are not defined are left out."""
+    scores = metrics.get("files", {}).get(metrics.get("scored_file"), {})
+    return {name: float(scores[name]) for name in task.measures if scores.get(name) is not None}
+
+
 @cache
 def places() -> Mapping[str, str]:
     """Return where each installed task is, as "module:attribute", by its name, sorted."""
@@ -248,8 +256,20 @@ def get(name: str) -> Task:
 
 def at(place: str) -> Task:
     """Return the task at a place that ``places`` names."""
-    module, _, attribute = place.partition(":")
-    return cast(Task, getattr(import_module(module), attribute))
+    return cast(Task, _attribute(place))
+
+
+def later(place: str) -> Callable[..., Any]:
+    """Return what calls the function or class at ``place``, "module:name", whose module is loaded at the first call.
+
+    So a task can say what it has to offer in a process that must stay light.
+    """
+    return lambda *arguments: _attribute(place)(*arguments)
+
+
+def _attribute(place: str) -> Any:
+    module, _, name = place.partition(":")
+    return getattr(import_module(module), name)
 
 
 def recognise(channels: Mapping[str, Path]) -> Task:

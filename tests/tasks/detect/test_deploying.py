@@ -29,6 +29,7 @@ def read(make: SimpleNamespace, tmp_path: Path) -> tuple[DetectConfig, DetectDat
     return completed(config, datasets, print), datasets
 
 
+@pytest.mark.slow
 def test_the_quantized_file_sees_pictures_of_image_size(
     read: tuple[DetectConfig, DetectDatasets], tmp_path: Path
 ) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from trainbox.container.contract import documents
 from trainbox.container.contract.paths import Paths
+from trainbox.data import strict_json
 from trainbox.errors import HyperparameterError
 
 RESERVED_PREFIXES = ("sagemaker_", "_tuning_")
@@ -42,7 +43,7 @@ def decode(raw: Mapping[str, Any]) -> dict[str, Any]:
     for name, value in raw.items():
         try:
             decoded[name] = _decoded(value) if isinstance(value, str) else value
-        except documents.DuplicateKey as problem:
+        except strict_json.DuplicateKey as problem:
             raise HyperparameterError(f"Hyperparameter '{name}' cannot be trusted: {problem}.") from problem
     return decoded
 
@@ -63,8 +64,8 @@ def _decoded(text: str) -> Any:
     if stripped.lower() in _WORDS:
         return _WORDS[stripped.lower()]
     try:
-        return documents.loads(stripped)
-    except documents.DuplicateKey:
+        return strict_json.loads(stripped)
+    except strict_json.DuplicateKey:
         raise
     except (ValueError, RecursionError):
         # NaN, Infinity and 1e999 come here too and stay text: whoever wants a number from them will refuse them.

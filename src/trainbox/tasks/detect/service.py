@@ -1,15 +1,9 @@
 """How detectors are served: the shapes of their answers. Loads without numpy."""
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from trainbox.tasks import Served, Service, Wording
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    from trainbox.export.bundle import Bundle
+from trainbox.tasks import Service, Wording, later
 
 ROWS, ANNOTATION, LABELS = "", "annotation", "labels"
 
@@ -90,25 +84,7 @@ def service() -> Service:
         LABELS,
         takes_threshold=True,
         script=Path(__file__).with_name("page.js"),
-        open=_open,
-        say=_say,
-        draw=_draw,
+        open=later("trainbox.tasks.detect.served:ServedDetector"),
+        say=later("trainbox.tasks.detect.predict:say"),
+        draw=later("trainbox.tasks.detect.predict:draw"),
     )
-
-
-def _open(bundle: "Bundle", file: str) -> Served:
-    from trainbox.tasks.detect.served import ServedDetector
-
-    return ServedDetector(bundle, file)
-
-
-def _say(answer: Mapping[str, Any]) -> str:
-    from trainbox.tasks.detect.predict import say
-
-    return say(answer)
-
-
-def _draw(content: bytes, answer: Mapping[str, Any], labels: Sequence[str]) -> "np.ndarray":
-    from trainbox.tasks.detect.predict import draw
-
-    return draw(content, answer, labels)

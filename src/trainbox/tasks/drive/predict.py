@@ -1,6 +1,6 @@
 """Ask a finished pilot for commands, as a car would: one picture in, an angle and a throttle out."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import cos, pi, sin
 from typing import TYPE_CHECKING, Any
 
@@ -69,7 +69,7 @@ def say(answer: Mapping[str, Any]) -> str:
     return f"angle {answer['angle']:+.3f}, throttle {answer['throttle']:+.3f}"
 
 
-def draw(content: bytes, answer: Mapping[str, Any]) -> np.ndarray:
+def draw(content: bytes, answer: Mapping[str, Any], labels: Sequence[str] = ()) -> np.ndarray:
     """Return an image file's picture with a needle that points where the wheels are told to go: uint8 (h, w, 3)."""
     from PIL import Image, ImageDraw, ImageFont
 

@@ -1,15 +1,8 @@
 """How pilots are served: the shape of their answers. Loads without numpy."""
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-from trainbox.tasks import Served, Service, Wording
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    from trainbox.export.bundle import Bundle
+from trainbox.tasks import Service, Wording, later
 
 _COMMAND = {"type": "number"}
 
@@ -34,25 +27,7 @@ def service() -> Service:
         "",
         takes_threshold=False,
         script=Path(__file__).with_name("page.js"),
-        open=_open,
-        say=_say,
-        draw=_draw,
+        open=later("trainbox.tasks.drive.served:ServedPilot"),
+        say=later("trainbox.tasks.drive.predict:say"),
+        draw=later("trainbox.tasks.drive.predict:draw"),
     )
-
-
-def _open(bundle: "Bundle", file: str) -> Served:
-    from trainbox.tasks.drive.served import ServedPilot
-
-    return ServedPilot(bundle, file)
-
-
-def _say(answer: Mapping[str, Any]) -> str:
-    from trainbox.tasks.drive.predict import say
-
-    return say(answer)
-
-
-def _draw(content: bytes, answer: Mapping[str, Any], labels: Sequence[str]) -> "np.ndarray":
-    from trainbox.tasks.drive.predict import draw
-
-    return draw(content, answer)
