@@ -43,7 +43,8 @@ def test_a_spot_job_that_loses_its_machine_resumes_and_says_what_that_saved(
     said: list[str] = []
 
     def interrupt() -> None:
-        while not aws.keys(f"trainbox/checkpoints/{job.name}/"):
+        # A checkpoint is whole with its .json.
+        while not any(key.endswith(".json") for key in aws.keys(f"trainbox/checkpoints/{job.name}/")):
             time.sleep(0.1)
         aws.sagemaker.interrupt(job.name)
 

@@ -88,6 +88,7 @@ def test_the_log_is_read_once_from_all_machines_in_order(aws: Aws) -> None:
     assert (log.hosts, log.count, list(log.last)[-1]) == (2, 5, "e")
 
 
+@pytest.mark.slow
 def test_a_long_log_comes_in_many_pages(aws: Aws) -> None:
     lines = [(at, f"line {at} {'x' * 200}") for at in range(8000)]
     for start in range(0, 8000, 4000):
@@ -123,6 +124,7 @@ def test_no_capacity_is_said_with_advice(aws: Aws, plan: Plans, toy_here: Toy, t
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_transitions_are_said_once_each(create: Callable[..., Follower]) -> None:
     follower = create(held=0.4)
     after(0.7, lambda: watching.stop(follower.watch.account, "toy-job"))
@@ -166,6 +168,7 @@ def test_credentials_that_expire_leave_the_job_and_say_how_to_go_on(aws: Aws, cr
     assert aws.sagemaker.job("toy-job").status == "InProgress"
 
 
+@pytest.mark.slow
 def test_a_log_that_may_not_be_read_is_said_once(aws: Aws, create: Callable[..., Follower]) -> None:
     follower = create(held=0.4)
     aws.faults.fail("DescribeLogStreams", "AccessDeniedException", times=9)
@@ -174,7 +177,7 @@ def test_a_log_that_may_not_be_read_is_said_once(aws: Aws, create: Callable[...,
     assert sum("The job is watched without its log." in line for line in follower.said) == 1
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
 def test_away_from_a_terminal_a_signal_stops_the_job(
     aws: Aws, create: Callable[..., Follower], number: signal.Signals
 ) -> None:
@@ -186,12 +189,19 @@ def test_away_from_a_terminal_a_signal_stops_the_job(
     assert len(aws.sagemaker.asked("StopTrainingJob")) == 1
 
 
+@pytest.mark.slow
 def test_a_second_signal_leaves_a_job_that_is_being_stopped(aws: Aws, create: Callable[..., Follower]) -> None:
     follower = create(held=30.0)
-    for seconds in (0.3, 1.2):
-        after(seconds, lambda: os.kill(os.getpid(), signal.SIGINT))
+    job = aws.sagemaker.job("toy-job")
+
+    def press_twice() -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        job.stop.wait(30)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    after(0.3, press_twice)
     assert follower.to_the_end() is None
-    assert aws.sagemaker.job("toy-job").stop.is_set()
+    assert job.stop.is_set()
     assert "Its model so far: trainbox fetch toy-job" in follower.said[-1]
 
 
@@ -231,6 +241,7 @@ def test_a_name_that_is_taken_is_one_clear_line(aws: Aws, create: Callable[..., 
     assert len(aws.sagemaker.training.jobs) == 1
 
 
+@pytest.mark.slow
 def test_an_answer_that_is_lost_is_no_name_taken(aws: Aws, create: Callable[..., Follower]) -> None:
     aws.faults.drop("CreateTrainingJob")
     create()

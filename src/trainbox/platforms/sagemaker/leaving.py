@@ -35,14 +35,14 @@ class Signals:
         self._kept: int | None = None
 
     @contextlib.contextmanager
-    def handled(self) -> Iterator[None]:
+    def handled(self) -> Iterator["Signals"]:
         """Stand in for the handlers of this process, where this is its main thread."""
         if threading.current_thread() is not threading.main_thread():
-            yield
+            yield self
             return
         before = {number: signal.signal(number, self._received) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
-            yield
+            yield self
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
