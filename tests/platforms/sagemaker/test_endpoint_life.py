@@ -1,4 +1,4 @@
-"""An endpoint that really answers: deployed, asked, updated, scaled, captured, removed; and a prefix of S3 asked about."""
+"""An endpoint that really answers, from its deployment to its removal; and a prefix of S3 that is asked about."""
 
 import json
 from collections.abc import Callable
@@ -49,7 +49,7 @@ def test_from_a_folder_to_an_answer_and_away(
     asked = len(aws.sagemaker.asked("CreateModel"))
     assert deploy(capsys, folder, "mine", "--memory", "1024")["outcome"] == "unchanged"
     assert len(aws.sagemaker.asked("CreateModel")) == asked
-    assert len(aws.asked("PutObject")) == 1
+    assert len(aws.asked("PutObject", "CompleteMultipartUpload")) == 1
 
     second = deploy(capsys, folder, "mine", "--memory", "2048")
     assert second["outcome"] == "updated"
