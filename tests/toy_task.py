@@ -13,7 +13,7 @@ import numpy as np
 from pydantic import Field
 
 from trainbox.data.problems import Problems
-from trainbox.tasks import CheckReport, Datasets
+from trainbox.tasks import CheckReport, Datasets, Workload
 from trainbox.training.config import TrainingConfig
 
 FILE = "lines.toy"
@@ -73,6 +73,9 @@ class ToyTask:
 
     name = "toy"
     summary = "sums"
+    instance_type = "ml.m5.large"
+    watched = "val_loss"
+    logged = ()
     config = ToyConfig
 
     def recognises(self, channels: Mapping[str, Path]) -> bool:
@@ -83,6 +86,12 @@ class ToyTask:
 
     def check(self, paths: Sequence[Path]) -> CheckReport:
         return CheckReport(64, Problems())
+
+    def read_by_check(self, channels: Sequence[str]) -> Sequence[str]:
+        return channels
+
+    def workload(self, config: ToyConfig, examples: int) -> Workload:
+        return Workload((64, 128), (1000, 1000), (5, 10))
 
     def datasets(self, config: ToyConfig, channels: Mapping[str, Path], scratch: Path) -> Datasets:
         _reach("reading", config)

@@ -1,13 +1,26 @@
-"""What the tests of hosting share: models to host, and what of them still stands."""
+"""What the tests of SageMaker share: a plan, models to host, a working folder, and what still stands of hosting."""
 
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from amazon.aws import Aws
 from opt_ml import Trained
+from trainbox.platforms.sagemaker.plan import Plan
+
+
+@pytest.fixture
+def plan(aws: Aws) -> Callable[..., Plan]:
+    """Return a maker of plans in the account of the test: ``plan(spot=True)``."""
+
+    def make(**further: Any) -> Plan:
+        basis = {"region": aws.region, "role": aws.role, "image": aws.image, "bucket": aws.bucket}
+        return Plan(**{**basis, "instance_type": "ml.m5.xlarge", "max_runtime_seconds": 600, **further})
+
+    return make
 
 
 @pytest.fixture(scope="session")
