@@ -1,16 +1,21 @@
-"""An endpoint that really answers: deployed, asked, updated, scaled, captured, removed; and a prefix of S3 asked about."""
+"""An endpoint that really answers, from its deployment to its removal; and a prefix of S3 that is asked about."""
 
 import json
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from amazon.aws import Aws
+from amazon.training import Job
 from platforms.sagemaker.conftest import standing
 from platforms.sagemaker.small_bundle import jpeg, write_small_bundle
 from serving.conftest import picture
 from trainbox import cli
+from trainbox.export import tarball
 from trainbox.tasks import get
 
 Captured = pytest.CaptureFixture[str]
@@ -49,7 +54,7 @@ def test_from_a_folder_to_an_answer_and_away(
     asked = len(aws.sagemaker.asked("CreateModel"))
     assert deploy(capsys, folder, "mine", "--memory", "1024")["outcome"] == "unchanged"
     assert len(aws.sagemaker.asked("CreateModel")) == asked
-    assert len(aws.asked("PutObject")) == 1
+    assert len(aws.asked("PutObject", "CompleteMultipartUpload")) == 1
 
     second = deploy(capsys, folder, "mine", "--memory", "2048")
     assert second["outcome"] == "updated"
@@ -173,4 +178,52 @@ def test_a_batch_with_something_else_fails_and_says_how_many_were_answered(
     assert "2 of 3 objects were answered" in said
     assert "notes.txt" in said and "image is of no known format" in said, "the job's data log"
     assert "failed: ClientError" in said.strip().splitlines()[-1]
+    assert not standing(aws)
+
+
+def test_a_jobs_model_is_deployed_where_it_lies_with_the_jobs_role_and_image(
+    aws: Aws, desk: Path, model: Model, capsys: Captured
+) -> None:
+    folder = model("drive")
+    tarball.pack(folder, ["manifest.json", "model.tflite", "report.html"], desk / "model.tar.gz")
+    source = {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": f"s3://{aws.bucket}/data/"}}
+    request = {
+        "TrainingJobName": "pilot-1",
+        "RoleArn": aws.role,
+        "AlgorithmSpecification": {"TrainingImage": aws.image, "TrainingInputMode": "File"},
+        "OutputDataConfig": {"S3OutputPath": f"s3://{aws.bucket}/jobs"},
+        "ResourceConfig": {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 30},
+        "StoppingCondition": {"MaxRuntimeInSeconds": 60},
+        "HyperParameters": {},
+        "InputDataConfig": [{"ChannelName": "train", "DataSource": source}],
+    }
+    job = Job(request, "arn:aws:sagemaker:eu-west-1:123456789012:training-job/pilot-1", None)
+    aws.sagemaker.training.jobs["pilot-1"] = job
+    (desk / "trainbox.toml").unlink()
+    assert cli.run(["deploy", "pilot-1", "mine"]) == 2
+    assert "Training job 'pilot-1' is " in capsys.readouterr().err
+    key = "jobs/pilot-1/output/model.tar.gz"
+    aws.client("s3").upload_file(str(desk / "model.tar.gz"), aws.bucket, key)
+    job.finish("Completed", "Completed", 0.3)
+    assert deploy(capsys, "pilot-1", "mine")["status"] == "InService"
+    inside = aws.sagemaker.asked("CreateModel")[0]["PrimaryContainer"]
+    assert (inside["ModelDataUrl"], inside["Image"]) == (f"s3://{aws.bucket}/{key}", aws.image)
+    assert deploy(capsys, "pilot-1", "mine")["outcome"] == "unchanged"
+
+
+def test_ctrl_c_says_what_goes_on(aws: Aws, desk: Path, model: Model, capsys: Captured) -> None:
+    aws.sagemaker.house.pause_seconds = 6
+    command = [sys.executable, "-m", "trainbox", "deploy", str(model("drive")), "mine"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stderr
+            assert any("Creating" in line for line in process.stderr)
+            process.send_signal(signal.SIGINT)
+            said = process.stderr.read()
+            assert process.wait(30) == 130
+        finally:
+            process.kill()
+    assert "Endpoint 'mine' goes on by itself" in said
+    assert "trainbox undeploy mine removes it" in said
+    assert cli.run(["undeploy", "mine"]) == 0
     assert not standing(aws)

@@ -7,6 +7,7 @@ from functools import cache
 from typing import Any
 
 from trainbox.errors import UsageError
+from trainbox.platforms import prices
 from trainbox.platforms.sagemaker.failures import AwsRefused
 from trainbox.platforms.sagemaker.hosting import Hosting, Serverless
 
@@ -68,5 +69,10 @@ def idle_cost(hosting: Hosting) -> str:
     if isinstance(hosting.on, Serverless):
         return f"While nobody asks it costs nothing; answers cost by the time that {hosting.on.memory_mb} MB compute."
     on, count = hosting.on, hosting.on.autoscale[0] if hosting.on.autoscale else hosting.on.count
-    machines = f"{count} {on.instance_type}"
-    return f"It costs {machines} for as long as it stands, asked or not."
+    words = f"It costs {count} {on.instance_type} for as long as it stands, asked or not"
+    found = prices.price(on.instance_type, hosting.region)
+    if not found:
+        return f"{words}."
+    hourly = count * found.usd_per_hour
+    # The table is of training: hosting costs the same or little else on most machines.
+    return f"{words}: about {hourly:.2f} USD an hour, {hourly * 24:.2f} USD a day (prices of training, {found.as_of})."
