@@ -59,6 +59,11 @@ class House:
             self._containers.append(started)
         return started
 
+    def running(self) -> list[int]:
+        """Return the processes of the containers that run."""
+        with self.lock:
+            return [one.process.pid for one in self._containers if one.status is None]
+
     def work(self, name: str, task: Callable[[], None]) -> None:
         """Do something in a thread of its own; what goes wrong in it is the fake's fault, and kept."""
 
