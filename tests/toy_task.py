@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
@@ -15,6 +15,7 @@ from pydantic import Field
 from trainbox.data.problems import Problems
 from trainbox.tasks import CheckReport, Datasets, Workload
 from trainbox.training.config import TrainingConfig
+from trainbox.training.search import Choice, Span
 
 FILE = "lines.toy"
 WIDTH = 4
@@ -42,10 +43,13 @@ def write_data(folder: Path, lines: int = 64) -> Path:
 class ToyConfig(TrainingConfig):
     """Hyperparameters of the toy."""
 
+    searched: ClassVar[dict[str, Span | Choice]] = {"off": Span(-4, 4), "batch_size": Choice((4, 8))}
+
     batch_size: int = Field(8, ge=1, description="Examples per step.")
     linger: Stage = Field("nowhere", description="Where to linger.")
     linger_seconds: float = Field(1.5, description="How long.")
     fail_in: Stage = Field("nowhere", description="Where to fail.")
+    off: float = Field(0.0, ge=-10, le=10, description="Its square is added to the score.")
     exit_in: Stage = Field("nowhere", description="Where to be killed, as by a lack of memory.")
 
 
@@ -76,6 +80,7 @@ class ToyTask:
     instance_type = "ml.m5.large"
     watched = "val_loss"
     logged = ()
+    measures: ClassVar[dict[str, str]] = {"mae": "minimize"}
     config = ToyConfig
 
     def recognises(self, channels: Mapping[str, Path]) -> bool:
@@ -146,7 +151,8 @@ class ToyTask:
     def scores(self, config: ToyConfig, datasets: Datasets, files: Mapping[str, Path]) -> Mapping[str, Any]:
         _reach("scores", config)
         assert all(path.exists() for path in files.values())
-        return {"files": {name: {"mae": 0.5} for name in files}}
+        scores = {"mae": 0.5 + config.off**2}
+        return {"scored_file": "model.tflite", "files": {name: scores for name in files}}
 
     def summary_lines(self, metrics: Mapping[str, Any]) -> Sequence[str]:
         return [f"Scored {', '.join(metrics['files'])}."]

@@ -12,6 +12,7 @@ COMMANDS: Mapping[str, str] = {
     "check": "Read a data set as training would; say what is in it and what is wrong with it.",
     "convert": "Write a data set as TFRecords.",
     "train": "Train a model on your data, and prove the files that come out.",
+    "tune": "Search the hyperparameters with which a model gets best.",
     "evaluate": "Score the exported files of a model on data.",
     "predict": "Ask a finished model about pictures.",
     "serve": "Serve a finished model, with a page to try it at.",

@@ -140,7 +140,8 @@ class Task(Protocol):
 
     ``instance_type`` is the SageMaker instance type that suits its training. ``watched`` is the value of an epoch
     that says which weights are best: the lower where its name ends in "loss", else the higher. ``logged`` are the
-    values of an epoch's line in the log beside those that every training has.
+    values of an epoch's line in the log beside those that every training has. ``measures`` are the scores of the
+    finished files that one model is chosen over another by, the most telling first: "maximize" or "minimize".
     """
 
     name: str
@@ -148,6 +149,7 @@ class Task(Protocol):
     instance_type: str
     watched: str
     logged: tuple[str, ...]
+    measures: Mapping[str, str]
 
     @property
     def config(self) -> "type[TrainingConfig]":
@@ -223,6 +225,12 @@ class Task(Protocol):
 
     def report(self, bundle_folder: Path, manifest: Mapping[str, Any], datasets: Datasets, history: "History") -> str:
         """Return the bundle's report as one self-contained HTML page."""
+
+
+def measured(task: Task, metrics: Mapping[str, Any]) -> Mapping[str, float]:
+    """Return a task's ``measures`` of a manifest's ``metrics``; those that are not defined are left out."""
+    scores = metrics.get("files", {}).get(metrics.get("scored_file"), {})
+    return {name: float(scores[name]) for name in task.measures if scores.get(name) is not None}
 
 
 @cache

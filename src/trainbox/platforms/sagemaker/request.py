@@ -54,7 +54,8 @@ def algorithm(task: str, plan: Plan) -> dict[str, Any]:
 
 def metric_definitions(task: str) -> list[dict[str, str]]:
     """Return the MetricDefinitions of a task: they find the ``name=value;`` of ``trainbox.training.progress``."""
-    names = (*COUNTS, *OF_AN_EPOCH, *tasks.get(task).logged)
+    chosen = tasks.get(task)
+    names = (*COUNTS, *OF_AN_EPOCH, *chosen.logged, *chosen.measures)
     # Without the boundary, what says "loss" would find it in "val_loss" too.
     return [{"Name": name, "Regex": rf"\b{re.escape(name)}=(-?[0-9.]+);"} for name in names]
 
@@ -104,9 +105,9 @@ def tags(given: Mapping[str, str], what: str) -> list[dict[str, str]]:
     return [{"Key": key, "Value": value} for key, value in {**given, OUR_TAG: what}.items()]
 
 
-def as_command(request: Mapping[str, Any], region: str) -> str:
+def as_command(request: Mapping[str, Any], region: str, operation: str = "create-training-job") -> str:
     """Return the command of the AWS command line that asks the same, quoted for a shell."""
-    words = ["aws", "sagemaker", "create-training-job", "--region", region]
+    words = ["aws", "sagemaker", operation, "--region", region]
     for name, value in request.items():
         words += _option(re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", name).lower(), value)
     return shlex.join(words)

@@ -26,6 +26,7 @@ class DetectTask:
     instance_type = "ml.m5.4xlarge"
     watched = "val_mAP"
     logged: tuple[str, ...] = ("val_mAP", "val_mAP50")
+    measures: Mapping[str, str] = {"mAP": "maximize", "mAP50": "maximize"}
 
     @property
     def config(self) -> "type[DetectConfig]":

@@ -27,6 +27,7 @@ class DriveTask:
     instance_type = "ml.c5.2xlarge"
     watched = "val_loss"
     logged: tuple[str, ...] = ()
+    measures: Mapping[str, str] = {"angle_r2": "maximize", "angle_mae": "minimize", "throttle_r2": "maximize"}
 
     @property
     def config(self) -> "type[DriveConfig]":
