@@ -41,6 +41,7 @@ class House:
         self.storage = Storage(self.clients("s3"), self.region)
         self._threads: list[threading.Thread] = []
         self._containers: list[Container] = []
+        self._logs: list[LogStream] = []
 
     def arn(self, kind: str, name: str) -> str:
         """Return the ARN of something of SageMaker's."""
@@ -48,7 +49,10 @@ class House:
 
     def log(self, group: str, stream: str) -> LogStream:
         """Open a stream of CloudWatch Logs."""
-        return LogStream(self.clients("logs"), group, stream)
+        opened = LogStream(self.clients("logs"), group, stream)
+        with self.lock:
+            self._logs.append(opened)
+        return opened
 
     def container(self, verb: str, base: Path, environment: dict[str, str], log: Callable[[str], None]) -> Container:
         """Start a container that ends with the fake."""
@@ -94,6 +98,8 @@ class House:
             thread.join()
         for container in containers:
             container.close()
+        for log in self._logs:
+            log.close()
 
     def tag(self, arn: str, tags: list[dict[str, str]] | None) -> None:
         """Put tags on something."""
