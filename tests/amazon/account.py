@@ -41,6 +41,7 @@ class House:
         self.storage = Storage(self.clients("s3"), self.region)
         self._threads: list[threading.Thread] = []
         self._containers: list[Container] = []
+        self._logs: list[LogStream] = []
 
     def arn(self, kind: str, name: str) -> str:
         """Return the ARN of something of SageMaker's."""
@@ -48,7 +49,10 @@ class House:
 
     def log(self, group: str, stream: str) -> LogStream:
         """Open a stream of CloudWatch Logs."""
-        return LogStream(self.clients("logs"), group, stream)
+        opened = LogStream(self.clients("logs"), group, stream)
+        with self.lock:
+            self._logs.append(opened)
+        return opened
 
     def container(self, verb: str, base: Path, environment: dict[str, str], log: Callable[[str], None]) -> Container:
         """Start a container that ends with the fake."""
@@ -58,6 +62,11 @@ class House:
             started = Container(verb, base, environment, log)
             self._containers.append(started)
         return started
+
+    def running(self) -> list[int]:
+        """Return the processes of the containers that run."""
+        with self.lock:
+            return [one.process.pid for one in self._containers if one.status is None]
 
     def work(self, name: str, task: Callable[[], None]) -> None:
         """Do something in a thread of its own; what goes wrong in it is the fake's fault, and kept."""
@@ -89,6 +98,8 @@ class House:
             thread.join()
         for container in containers:
             container.close()
+        for log in self._logs:
+            log.close()
 
     def tag(self, arn: str, tags: list[dict[str, str]] | None) -> None:
         """Put tags on something."""

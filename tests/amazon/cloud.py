@@ -17,6 +17,7 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoReque
 from werkzeug import Request, Response
 from werkzeug.serving import make_server
 
+from amazon import layers
 from amazon.faults import Fault, Faults
 from amazon.protocol import SERVICES
 from amazon.refusals import Refusal
@@ -99,6 +100,8 @@ class Cloud:
         return self._moto(environ, start_response)
 
     def _ours(self, asked: Asked, request: Request) -> Response | None:
+        if layer := layers.answer(self.client, asked, request):
+            return layer
         target = request.headers.get("X-Amz-Target", "")
         if target.partition(".")[0] not in SERVICES and asked.operation != "InvokeEndpoint":
             return None

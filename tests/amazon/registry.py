@@ -15,12 +15,14 @@ from pathlib import Path
 from typing import Any
 
 from amazon.front import Answer, Answering, Asked
+from trainbox.platforms.pushing import DOCKER_MANIFEST
 
 PROGRAM = "docker-registry"
 USER, PASSWORD = "AWS", "123456789012-auth-token"
 """What moto's token says."""
 HASH = "$2y$05$abcdefghijklmnopqrstuu/4ofrUS75HrKu6f.iuRo0I/XlrmpqlC"
 """bcrypt of that password."""
+OCI = "application/vnd.oci.image.manifest.v1+json"
 SECONDS_TO_START = 20
 
 
@@ -30,9 +32,21 @@ class Registry:
     def __init__(self, host: str) -> None:
         self.host = host
 
-    def ask(self, method: str, path: str, accept: str = "*/*") -> tuple[int, http.client.HTTPMessage, bytes]:
-        """Ask its HTTP API, logged in; return status, headers and body."""
-        request = urllib.request.Request(f"http://{self.host}/v2/{path}", method=method)
+    def as_oci(self, repository: str, tag: str, under: str) -> None:
+        """Store what has ``tag`` under another one as an engine would that makes images of OCI's media types."""
+        body = self.ask("GET", f"{repository}/manifests/{tag}", DOCKER_MANIFEST)[2]
+        text = body.decode().replace(DOCKER_MANIFEST, OCI)
+        text = text.replace("vnd.docker.container.image.v1+json", "vnd.oci.image.config.v1+json")
+        text = text.replace("vnd.docker.image.rootfs.diff.tar.gzip", "vnd.oci.image.layer.v1.tar+gzip")
+        assert self.ask("PUT", f"{repository}/manifests/{under}", content=text.encode(), kind=OCI)[0] == 201
+
+    def ask(
+        self, method: str, path: str, accept: str = "*/*", content: bytes | None = None, kind: str = ""
+    ) -> tuple[int, http.client.HTTPMessage, bytes]:
+        """Ask its HTTP API, logged in; return status, headers and body. ``kind`` is the media type of ``content``."""
+        request = urllib.request.Request(f"http://{self.host}/v2/{path}", content, method=method)
+        if kind:
+            request.add_header("Content-Type", kind)
         request.add_header("Authorization", "Basic " + b64encode(f"{USER}:{PASSWORD}".encode()).decode())
         request.add_header("Accept", accept)
         try:

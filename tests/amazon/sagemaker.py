@@ -13,6 +13,7 @@ from amazon.prices import Prices
 from amazon.protocol import Rooms
 from amazon.quotas import Quotas
 from amazon.scaling import Scaling
+from amazon.search import Search
 from amazon.training import Job, TrainingJobs
 from amazon.transform import TransformJobs
 from amazon.tuning import TuningJobs
@@ -32,7 +33,7 @@ class SageMaker:
         self.transforms = TransformJobs(self.house, self.models)
         self.tunings = TuningJobs(self.house, self.training)
         own = [self.training, self.models, self.endpoints, self.transforms, self.tunings, Tags(self.house)]
-        self.rooms = Rooms([*own, self.scaling, Quotas(self.house), Prices()])
+        self.rooms = Rooms([*own, Search(self.training), self.scaling, Quotas(self.house), Prices()])
 
     @property
     def received(self) -> list[tuple[str, dict[str, Any]]]:
@@ -62,6 +63,10 @@ class SageMaker:
         """The names of all that costs money by the hour: jobs that run, and endpoints."""
         jobs = [*self.training.jobs.values(), *self.transforms.jobs.values(), *self.tunings.jobs.values()]
         return [job.name for job in jobs if not job.over.is_set()] + list(self.endpoints.endpoints)
+
+    def containers(self) -> list[int]:
+        """Return the processes of the containers that run."""
+        return self.house.running()
 
     def interrupt(self, name: str) -> None:
         """Take a job's spot instance away: kill -9, no notice; the job starts anew from its checkpoints."""

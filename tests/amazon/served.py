@@ -2,6 +2,7 @@
 
 import contextlib
 import http.client
+import shutil
 import tempfile
 import time
 from collections.abc import Callable, Mapping
@@ -34,13 +35,13 @@ class Served:
     def __init__(self, house: House, model: dict[str, Any], environment: Mapping[str, str]) -> None:
         self._house, self._model = house, model["PrimaryContainer"]
         self._environment = {**self._model.get("Environment", {}), **environment, "AWS_REGION": house.region}
-        self._folder = tempfile.TemporaryDirectory(dir=house.scratch, prefix="served-", ignore_cleanup_errors=True)
+        self._folder = Path(tempfile.mkdtemp(dir=house.scratch, prefix="served-"))
         self._container: Container | None = None
         self.port = 0
 
     def start(self, log: Callable[[str], None]) -> "Served":
         """Start it and wait until it is well; raise Refusal where it does not come to that."""
-        base = Path(self._folder.name) / "ml"
+        base = self._folder / "ml"
         (base / "model").mkdir(parents=True)
         if address := self._address():
             self._house.storage.unpack(address, base / "model")
@@ -85,4 +86,4 @@ class Served:
                     if self._house.closing.wait(POLL_SECONDS):
                         break
             self._container.close()
-        self._folder.cleanup()
+        shutil.rmtree(self._folder, ignore_errors=True)

@@ -173,12 +173,14 @@ def _watch(job: Job, house: House, container: Container, checkpoints: Checkpoint
 
 
 def _reason(job: Job, runtime: int) -> str:
+    """Return why it is time to stop the job, "" where it is not."""
+    wait = job.request["StoppingCondition"].get("MaxWaitTimeInSeconds")
+    assert job.started
     if job.stop.is_set():
         return "Stopped"
-    assert job.started
     if (now() - job.started).total_seconds() > runtime:
         return "MaxRuntimeExceeded"
-    return ""
+    return "MaxWaitTimeExceeded" if wait and (now() - job.created).total_seconds() > wait else ""
 
 
 def _conclude(job: Job, house: House, base: Path, why: str, status: int) -> None:

@@ -128,8 +128,8 @@ def _refuse_foreign(on: str, options: sagemaker.SageMakerOptions, kept_here: Pat
         options.refuse_elsewhere(on, allowed=("image",) if on == "docker" else ())
     elif kept_here:
         raise UsageError(
-            "--checkpoints and --logs are folders here, for --on local and --on docker. SageMaker keeps what a spot job "
-            "needs in the bucket. Leave them out."
+            "--checkpoints and --logs are folders here, for --on local and --on docker. Leave them out: SageMaker "
+            "keeps what a spot job needs in the bucket."
         )
 
 

@@ -40,6 +40,8 @@ def run(job: TrainingJob, out: Path, options: SageMakerOptions, *, overwrite: bo
         refresh_prices(account)
     # The options are checked before the data is read, which takes longer.
     plan = planned(options, account.region, job.task)
+    if options.max_cost is not None:
+        seconds_for(plan, options.max_cost)
     data = job_data.read(job, _say)
     plan, guess = sized(plan, options, job, data)
     if dry_run:
@@ -49,8 +51,8 @@ def run(job: TrainingJob, out: Path, options: SageMakerOptions, *, overwrite: bo
     from trainbox.platforms.sagemaker import preflight, training
 
     preflight.check(account, job, plan, _say)
-    training.run(job, out, plan=plan, account=account, overwrite=overwrite, detach=options.detach, say=_say)
-    return not options.detach
+    detach = options.detach
+    return bool(training.run(job, out, plan=plan, account=account, overwrite=overwrite, detach=detach, say=_say))
 
 
 def planned(options: SageMakerOptions, region: str, task: str) -> Plan:

@@ -1,14 +1,11 @@
-"""What the tests of training at SageMaker share: a plan, and the toy task known to this process too."""
+"""What the tests of training at SageMaker share: a plan."""
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from amazon.aws import Aws
-from trainbox import tasks
-from trainbox.platforms.job import TrainingJob
 from trainbox.platforms.sagemaker.plan import Plan
 
 
@@ -21,14 +18,3 @@ def plan(aws: Aws) -> Callable[..., Plan]:
         return Plan(**{**basis, "instance_type": "ml.m5.xlarge", "max_runtime_seconds": 600, **further})
 
     return make
-
-
-@pytest.fixture
-def toy_here(
-    toy: Callable[..., TrainingJob], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Callable[..., TrainingJob]]:
-    """Install the toy task for this process too, which words requests for it; return a maker of jobs."""
-    monkeypatch.syspath_prepend(str(tmp_path / "site"))
-    tasks.places.cache_clear()
-    yield toy
-    tasks.places.cache_clear()

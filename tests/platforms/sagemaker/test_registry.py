@@ -8,15 +8,15 @@ import subprocess
 import sys
 import threading
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from amazon.front import in_front_of
-from amazon.registry import PASSWORD, PROGRAM, Registry, ecr_of, running_registry
+from amazon.front import Answer, Asked, in_front_of
+from amazon.registry import OCI, PASSWORD, PROGRAM, Registry, ecr_of, running_registry
 from docker_images import NoEngine, base_image, call, made_from
 from trainbox import cli
 from trainbox.platforms import containers, pushing
@@ -133,9 +133,11 @@ def place(
     with in_front_of(aws.environment["AWS_ENDPOINT_URL"], ecr_of(registry)) as address:
         monkeypatch.setenv("AWS_ENDPOINT_URL_ECR", address)
         yield Place(registry, tmp_path, small_image)
-    for tag in call("images", "--format", "{{.Repository}}:{{.Tag}}").split():
-        if tag.startswith(f"{registry.host}/"):
-            call("rmi", "--no-prune", tag)
+    # An image whose tag has moved on is known by its digest alone.
+    for kind in ("{{.Repository}}:{{.Tag}}", "{{.Repository}}@{{.Digest}}"):
+        for name in call("images", "--digests", "--format", kind).split():
+            if name.startswith(f"{registry.host}/") and "<none>" not in name:
+                call("rmi", "--no-prune", name)
 
 
 def pushed(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, Any]:
@@ -211,6 +213,42 @@ def test_images_for_other_machines_are_refused_before_anything_is_made(
     assert cli.run(["image", "push", "there-is:none", "--repository", "third"]) == 2
     assert "There is no image 'there-is:none' on this machine" in capsys.readouterr().err
     assert not [asked for asked in aws.traffic if asked.service == "ecr"]
+
+
+@pytest.mark.slow
+def test_an_image_of_other_media_types_is_refused(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    pushed(capsys, place.image, "--repository", "fourth", "--tag", "docker")
+    place.registry.as_oci("fourth", "docker", "oci")
+    assert cli.run(["image", "push", place.image, "--repository", "fourth", "--tag", "oci"]) == 2
+    said = capsys.readouterr()
+    assert f"fourth:oci in ECR has a manifest of type {OCI}, which SageMaker refuses. Build it with: " in said.err
+    assert "--provenance=false" in said.err and "oci-mediatypes=false" in said.err
+    assert said.err.count("\n") == 1 and not said.out
+
+
+@pytest.mark.slow
+def test_what_was_pushed_with_other_media_types_is_taken_out_again(
+    place: Place, aws: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The engine here makes Docker's alone, so what it pushed is stored as another engine would have, at once."""
+    real, usual = ecr_of(place.registry), os.environ["AWS_ENDPOINT_URL_ECR"]
+
+    def answering(asked: Asked, forward: Callable[[], Answer]) -> Answer:
+        tags = json.loads(place.registry.ask("GET", "fifth/tags/list")[2]).get("tags")
+        if asked.operation == "BatchGetImage" and tags == ["new"]:
+            place.registry.as_oci("fifth", "new", "new")
+        return real(asked, forward)
+
+    with in_front_of(aws.environment["AWS_ENDPOINT_URL"], answering) as address:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_ECR", address)
+        assert cli.run(["image", "push", place.image, "--repository", "fifth", "--tag", "new", "--save"]) == 2
+    said = capsys.readouterr()
+    assert f"has a manifest of type {OCI}, which SageMaker refuses" in said.err.splitlines()[-1] and not said.out
+    assert place.registry.ask("GET", "fifth/manifests/new")[0] == 404
+    assert Settings.read().sagemaker.image is None
+    # So the tag is free for the image as it should have been.
+    monkeypatch.setenv("AWS_ENDPOINT_URL_ECR", usual)
+    assert pushed(capsys, place.image, "--repository", "fifth", "--tag", "new")["was_there"] is False
 
 
 @pytest.mark.slow
@@ -303,3 +341,4 @@ def test_the_engine_of_the_users_context_is_the_one_that_is_asked(place: Place) 
         answer = containers.call("info", environment=environment)
     assert answer.returncode != 0 and "no.sock" in answer.stderr
     assert (place.folder / "home/.docker/config.json").read_text() == before
+    call("context", "use", "default")

@@ -162,7 +162,7 @@ def _bring(store: Store, prefix: str, name: str, found: Contents, say: Say) -> N
     if complete and not missing:
         say(f"Channel '{name}': {_amount(len(found.files), found.size)} in S3 already.")
         return
-    sending.forget_old(store, data_prefix(prefix))
+    sending.forget_old(store, data_prefix(prefix), missing)
     size = sum(file.size for file in missing.values())
     with _progress(f"Channel '{name}'", size, say) as sent:
         counted = sending.send(store, missing, _copies(store, prefix, missing) if missing else {}, sent)
@@ -218,16 +218,20 @@ def _write_marker(store: Store, marker: str, found: Contents) -> None:
 def _say_what_was_done(name: str, found: Contents, missing: int, counted: sending.Counted, say: Say) -> None:
     parts = [f"{_amount(counted.files, counted.bytes)} sent"]
     if counted.copied:
-        parts.append(f"{counted.copied} files copied within S3")
+        parts.append(f"{_files(counted.copied)} copied within S3")
     if counted.resumed:
         parts.append(f"{_bytes(counted.resumed)} there from the last try")
     if len(found.files) > missing:
-        parts.append(f"{len(found.files) - missing} files there already")
+        parts.append(f"{_files(len(found.files) - missing)} there already")
     say(f"Channel '{name}': {', '.join(parts)}.")
 
 
 def _amount(files: int, size: int) -> str:
-    return f"{files} file{'' if files == 1 else 's'}, {_bytes(size)}"
+    return f"{_files(files)}, {_bytes(size)}"
+
+
+def _files(count: int) -> str:
+    return f"{count} file{'' if count == 1 else 's'}"
 
 
 def _bytes(size: int) -> str:

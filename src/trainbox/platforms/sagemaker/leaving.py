@@ -35,21 +35,24 @@ class Signals:
         self._kept: int | None = None
 
     @contextlib.contextmanager
-    def handled(self) -> Iterator["Signals"]:
+    def handled(self) -> Iterator[None]:
         """Stand in for the handlers of this process, where this is its main thread."""
         if threading.current_thread() is not threading.main_thread():
-            yield self
+            yield
             return
         before = {number: signal.signal(number, self._received) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
-            yield self
+            yield
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
 
     @contextlib.contextmanager
     def later(self) -> Iterator[None]:
-        """Keep a first signal for ``deliver``: a job that is just asked for must not be forgotten."""
+        """Keep a first signal for ``deliver``; a second is not kept waiting.
+
+        A job that is just asked for must not be forgotten, nor a line that is just read.
+        """
         self._later = True
         try:
             yield

@@ -21,8 +21,8 @@ Say = Callable[[str], None]
 def check(account: Account, job: TrainingJob, plan: Plan, say: Say) -> None:
     """Ask AWS whether the job can run; what this account may not look at is said, and not held against it.
 
-    Raises LoggedOut without credentials, AwsRefused or ChannelError, one line saying what to do, at the first thing that
-    would keep the job from running, AwsFailed where AWS does not answer.
+    Raises LoggedOut without credentials, AwsRefused or ChannelError at the first thing that would keep the job from
+    running, one line saying what to do, and AwsFailed where AWS does not answer.
     """
     _check_account(account, plan)
     _check_name(account, job.name)
@@ -89,8 +89,8 @@ def check_quotas(account: Account, plan: Plan) -> None:
             raise AwsRefused(f"SageMaker has no '{name}' in {plan.region}. {_another(account, plan.instance_type)}")
         if allowed[name] < plan.instances:
             raise AwsRefused(
-                f"The quota '{name}' is {allowed[name]:g} in {plan.region}, and the job needs {plan.instances}. Ask for "
-                "more in the console at Service Quotas, Amazon SageMaker, or give another --instance-type."
+                f"The quota '{name}' is {allowed[name]:g} in {plan.region}, and the job needs {plan.instances}. Ask "
+                "for more in the console at Service Quotas, Amazon SageMaker, or give another --instance-type."
             )
 
 

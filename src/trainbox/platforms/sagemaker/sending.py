@@ -2,7 +2,7 @@
 
 import base64
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -189,10 +189,15 @@ def unfinished(store: Store, prefix: str) -> list[dict[str, Any]]:
         raise
 
 
-def forget_old(store: Store, prefix: str) -> int:
-    """Throw away parts that nobody came back for, which cost as much as what is whole; return of how many files."""
+def forget_old(store: Store, prefix: str, wanted: Container[str]) -> int:
+    """Throw away parts that nobody came back for, which cost as much as what is whole; return of how many files.
+
+    Those of the ``wanted`` keys stay: somebody has just come back for them.
+    """
     before = datetime.now(UTC) - timedelta(days=DAYS_KEPT)
-    old = [upload for upload in unfinished(store, prefix) if upload["Initiated"] < before]
+    old = [
+        upload for upload in unfinished(store, prefix) if upload["Initiated"] < before and upload["Key"] not in wanted
+    ]
     for upload in old:
         store.s3.abort_multipart_upload(Bucket=store.bucket, Key=upload["Key"], UploadId=upload["UploadId"])
     return len(old)

@@ -9,7 +9,7 @@ from trainbox.platforms.job import TrainingJob
 from trainbox.platforms.sagemaker import advice, inputs, request, results, showing, watching
 from trainbox.platforms.sagemaker.account import Account
 from trainbox.platforms.sagemaker.failures import AwsRefused, said_by_aws
-from trainbox.platforms.sagemaker.leaving import Signals, Told
+from trainbox.platforms.sagemaker.leaving import Told
 from trainbox.platforms.sagemaker.plan import Plan
 
 Say = Callable[[str], None]
@@ -35,14 +35,14 @@ def run(
     account = account or Account.open(plan.region)
     addresses = inputs.upload(account, plan.bucket, plan.prefix, job.channels, say, plan.kms_key)
     watch = watching.Watch(account, job.name, showing.opened(say), say)
-    with Signals().handled() as signals:
+    with watch.signals.handled():
         try:
-            with signals.later():
+            with watch.signals.later():
                 create(account, request.training_job(job, plan, addresses))
             say(f"Training job '{job.name}' was created. {watching.how_to_go_on(job.name)}")
-            if detach and not signals.kept:
+            if detach and not watch.signals.kept:
                 return None
-            description = watch.to_the_end(signals)
+            description = watch.to_the_end()
             if description is None:
                 return None
             return results.fetch(account, description, out, say, list(watch.log.last))

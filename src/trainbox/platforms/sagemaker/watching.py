@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from time import monotonic, sleep
@@ -67,6 +67,7 @@ class Watch:
     shown: Shown
     say: Say
     seconds_between_looks: float = SECONDS_BETWEEN_LOOKS
+    signals: Signals = field(default_factory=Signals)
 
     def __post_init__(self) -> None:
         self.log = Log(self.account, self.job)
@@ -76,23 +77,22 @@ class Watch:
         self._pause = self.seconds_between_looks
         self._stopping = False
 
-    def to_the_end(self, signals: Signals) -> Description | None:
+    def to_the_end(self) -> Description | None:
         """Watch until the job has ended and its log is read; return its description, None where it was left to itself.
 
         Raises AwsFailed where AWS cannot be asked any more, saying how to go on.
         """
         while True:
             try:
-                signals.deliver()
                 return self.until_ended()
             except Told as told:
                 self.shown.close()
-                if self._leaves(told, signals):
+                if self._leaves(told):
                     return None
             finally:
                 self.shown.close()
 
-    def _leaves(self, told: Told, signals: Signals) -> bool:
+    def _leaves(self, told: Told) -> bool:
         """Do what is wanted of the job, and tell whether watching is over."""
         if self._stopping:
             self.say(f"The training job '{self.job}' is being stopped. Its model so far: trainbox fetch {self.job}")
@@ -104,14 +104,19 @@ class Watch:
         if chosen is Choice.STOP:
             self._stopping = True
             self.say("Stopping: the best model so far is being written. Once more leaves without waiting for it.")
-            with signals.later(), self._explained():
+            with self.signals.later(), self._explained():
                 stop(self.account, self.job)
         return False
 
     def until_ended(self) -> Description:
-        """Watch until the job has ended and its log is read; signals are the caller's affair. Raises AwsFailed."""
+        """Watch until the job has ended and its log is read.
+
+        Raises AwsFailed, and Told where signals are handled: between two looks, so that no line is lost.
+        """
         while True:
-            description = self._looked()
+            with self.signals.later():
+                description = self._looked()
+            self.signals.deliver()
             if description and description["TrainingJobStatus"] in ENDED:
                 self._read_the_rest()
                 self._say_transitions(description)
