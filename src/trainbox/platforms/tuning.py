@@ -7,7 +7,7 @@ import signal
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -104,27 +104,30 @@ class _Session:
     on: str
     image: str | None
     say: Say
+    running: dict[int, tuple[Trial, dict[str, Any]]] = field(default_factory=dict)
 
     def go(self, told: threading.Event) -> None:
         """Run trials until all are done, or until told to stop; those under way are then dropped."""
-        running: dict[int, tuple[Trial, dict[str, Any]]] = {}
         try:
             while not told.is_set():
-                self._fill(running)
-                if not running:
+                self._fill()
+                if not self.running:
                     return
-                self._look(running)
+                self._look()
                 told.wait(SECONDS_BETWEEN_LOOKS)
         finally:
-            for number, (trial, _) in running.items():
+            for number, (trial, _) in self.running.items():
                 trial.end()
                 self.study.drop(number)
+            self.running.clear()
             self.tidy()
 
     def tidy(self) -> None:
-        """Keep the best trial's bundle as ``best``, and of the others the logs alone."""
-        best = self.study.best()
+        """Keep the best trial's bundle as ``best``, and of the others that are over the logs alone."""
+        best, under_way = self.study.best(), set(map(_name, self.running))
         for folder in sorted((self.out / TRIALS).glob("*")):
+            if folder.name in under_way:
+                continue
             made = folder / MODEL
             if best and folder.name == _name(best.number) and (made / place.MANIFEST).is_file():
                 place.put(made, self.out / BEST)
@@ -141,8 +144,8 @@ class _Session:
             raise TuningFailed(f"Stopped before any trial had ended. Go on with --resume --out {self.out}.")
         raise nothing_found(records, f"Their logs are in {self.out / TRIALS}.")
 
-    def _fill(self, running: dict[int, tuple[Trial, dict[str, Any]]]) -> None:
-        while len(running) < self.search.parallel and self.study.begun < self.study.wanted:
+    def _fill(self) -> None:
+        while len(self.running) < self.search.parallel and self.study.begun < self.study.wanted:
             number, values, same = self.study.ask()
             if same:
                 # Training is a function of data and hyperparameters: the same again would say the same.
@@ -152,16 +155,16 @@ class _Session:
             shutil.rmtree(folder, ignore_errors=True)
             job = self.search.job(values, f"{self.search.task}-trial-{_name(number)}")
             self.say(f"Trial {number}: {said(values)} (log: {folder / 'log.txt'})")
-            running[number] = Trial.start(job, self.on, self.image, folder), values
+            self.running[number] = Trial.start(job, self.on, self.image, folder), values
 
-    def _look(self, running: dict[int, tuple[Trial, dict[str, Any]]]) -> None:
+    def _look(self) -> None:
         limit = self.search.max_runtime_seconds
-        for number, (trial, values) in list(running.items()):
+        for number, (trial, values) in list(self.running.items()):
             if trial.process.poll() is None:
                 if limit and trial.seconds > limit:
                     trial.finish_early()
                 continue
-            del running[number]
+            del self.running[number]
             self._tell(self._judged(number, values, trial))
 
     def _judged(self, number: int, values: dict[str, Any], trial: Trial) -> Record:
