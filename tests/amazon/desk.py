@@ -13,7 +13,7 @@ from pathlib import Path
 import trainbox
 from amazon.aws import Aws
 
-SECONDS = 500
+SECONDS = 1000
 
 
 class Command:

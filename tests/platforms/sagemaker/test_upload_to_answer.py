@@ -14,9 +14,9 @@ import pytest
 
 from amazon.aws import Aws
 from amazon.desk import Desk
-from opt_ml import Trained, quick
+from opt_ml import quick
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 
 @pytest.fixture
@@ -37,9 +37,7 @@ def hyperparameters(task: str) -> list[str]:
     return [word for name, value in quick(task).items() for word in ("-p", f"{name}={value}")]
 
 
-def test_data_become_an_endpoint_that_answers(
-    task_name: str, desk: Desk, demo_data: Callable[[str], Path], trained: Callable[[str], Trained]
-) -> None:
+def test_data_become_an_endpoint_that_answers(task_name: str, desk: Desk, demo_data: Callable[[str], Path]) -> None:
     aws, data, job = desk.aws, demo_data(task_name), f"{task_name}-1"
     where = ["--on", "sagemaker", "--instance-type", "ml.m5.xlarge", "--max-runtime", "1h"]
     told = desk.run(
@@ -47,11 +45,7 @@ def test_data_become_an_endpoint_that_answers(
     )
     assert json.loads(told.out)["task"] == task_name
     assert aws.sagemaker.job(job).status == "Completed"
-    manifest = manifest_of(desk.folder / "model")
-
-    here = trained(task_name).manifest
-    assert set(manifest["files"]) == set(here["files"])
-    assert manifest["metrics"] == here["metrics"]
+    assert manifest_of(desk.folder / "model")["job"]["name"] == job
 
     [created] = aws.sagemaker.asked("CreateTrainingJob")
     assert {"Key": "trainbox", "Value": task_name} in created["Tags"]
