@@ -27,7 +27,7 @@ class House:
     scratch: Path
     pause_seconds: float = 0.05
     grace_seconds: float = 120.0
-    health_seconds: float = 120.0
+    health_seconds: float = 300.0
     spot_share: float = 0.3
     quota: float = 4.0
     quotas: dict[str, float] = field(default_factory=dict)

@@ -51,7 +51,7 @@ class Command:
         """The last line on standard error."""
         return self.err.strip().splitlines()[-1] if self.err.strip() else ""
 
-    def wait_for(self, words: str, seconds: float = 120) -> "Command":
+    def wait_for(self, words: str, seconds: float = 300) -> "Command":
         """Wait until it has said some words on standard error."""
         deadline = time.monotonic() + seconds
         while words not in self.err:
@@ -111,5 +111,5 @@ class Desk:
         said = command.out + command.err
         assert received == status, f"{' '.join(arguments)}: {received}\n{said}"
         assert not any(secret in said for secret in self.aws.secrets)
-        assert "Traceback" not in said, said
+        assert "/trainbox/cli/" not in said, said  # a traceback of ours; the log of a job may hold one of the container
         return command

@@ -48,7 +48,7 @@ class SageMaker:
         """Return a training job's state."""
         return self.training.found(name)
 
-    def wait(self, name: str, seconds: float = 120) -> Job:
+    def wait(self, name: str, seconds: float = 400) -> Job:
         """Wait for a training job's end."""
         job = self.job(name)
         assert job.over.wait(seconds), f"{name} is {job.secondary} after {seconds} s"

@@ -14,7 +14,7 @@ Request = Callable[..., dict[str, Any]]
 LINGERING = {"linger": "batch", "epochs": "20", "batch_size": "8"}
 
 
-def started(aws: Aws, asked: dict[str, Any], seconds: float = 120) -> Job:
+def started(aws: Aws, asked: dict[str, Any], seconds: float = 300) -> Job:
     """Start a job and wait until it has a model."""
     aws.client("sagemaker").create_training_job(**asked)
     job, deadline = aws.sagemaker.job(asked["TrainingJobName"]), time.monotonic() + seconds
@@ -54,7 +54,7 @@ def test_an_interrupted_job_goes_on_from_its_checkpoints(aws: Aws, toy_request: 
     }
     brief = {"linger": "batch", "epochs": "3", "checkpoint_seconds": "0"}
     job = started(aws, toy_request(hyperparameters=brief, **spot))
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while not any(key.endswith(".json") for key in aws.keys("checkpoints/")):
         assert time.monotonic() < deadline
         time.sleep(0.1)
@@ -97,7 +97,7 @@ def test_a_tuning_job_tells_the_best_of_its_training_jobs(aws: Aws, toy_request:
     sagemaker.create_hyper_parameter_tuning_job(
         HyperParameterTuningJobName="tune", HyperParameterTuningJobConfig=config, TrainingJobDefinition=definition
     )
-    assert aws.sagemaker.tunings.found("tune").over.wait(240)
+    assert aws.sagemaker.tunings.found("tune").over.wait(400)
     told = sagemaker.describe_hyper_parameter_tuning_job(HyperParameterTuningJobName="tune")
     assert told["HyperParameterTuningJobStatus"] == "Completed", told.get("FailureReason")
     listed = sagemaker.list_training_jobs_for_hyper_parameter_tuning_job(HyperParameterTuningJobName="tune")

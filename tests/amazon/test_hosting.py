@@ -13,7 +13,7 @@ from amazon.asking import refusal
 from amazon.aws import Aws
 from opt_ml import Trained
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 
 def picture() -> bytes:
@@ -44,7 +44,7 @@ def make(aws: Aws, name: str, address: str, kind: dict[str, Any], environment: d
 
 def settled(aws: Aws, name: str) -> dict[str, Any]:
     """Wait until nothing goes on with an endpoint."""
-    deadline = time.monotonic() + 180
+    deadline = time.monotonic() + 400
     while (told := aws.client("sagemaker").describe_endpoint(EndpointName=name))["EndpointStatus"].endswith("ing"):
         assert time.monotonic() < deadline, told
         time.sleep(0.1)
@@ -107,13 +107,13 @@ def test_a_transform_job_answers_each_object(aws: Aws, model: str) -> None:
     sagemaker = aws.client("sagemaker")
     sagemaker.create_transform_job(TransformJobName="t-1", **asked)
     assert refusal(sagemaker.create_transform_job, TransformJobName="t-1", **asked)[0] == "ResourceInUse"
-    assert aws.sagemaker.transforms.found("t-1").over.wait(120)
+    assert aws.sagemaker.transforms.found("t-1").over.wait(400)
     told = sagemaker.describe_transform_job(TransformJobName="t-1")
     assert told["TransformJobStatus"] == "Completed", told.get("FailureReason")
     assert aws.keys("out/") == ["out/a.jpg.out", "out/deep/b.jpg.out"]
     aws.client("s3").put_object(Bucket=aws.bucket, Key="in/c.jpg", Body=b"no picture")
     sagemaker.create_transform_job(TransformJobName="t-2", **asked)
-    assert aws.sagemaker.transforms.found("t-2").over.wait(120)
+    assert aws.sagemaker.transforms.found("t-2").over.wait(400)
     told = sagemaker.describe_transform_job(TransformJobName="t-2")
     assert (told["TransformJobStatus"], told["FailureReason"].split(":")[0]) == ("Failed", "ClientError")
     listed = sagemaker.list_transform_jobs(StatusEquals="Completed")["TransformJobSummaries"]
