@@ -38,7 +38,7 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    sagemaker: SageMakerSettings = Field(default_factory=lambda: SageMakerSettings())
+    sagemaker: SageMakerSettings = Field(default_factory=lambda: SageMakerSettings.model_validate({}))
 
     @classmethod
     def read(cls, path: Path = FILE) -> Self:
