@@ -104,7 +104,10 @@ class Aws:
     def log_lines(self, job: str) -> list[str]:
         """Return what CloudWatch has of a training job's log."""
         logs, group = self.client("logs"), "/aws/sagemaker/TrainingJobs"
-        streams = logs.describe_log_streams(logGroupName=group, logStreamNamePrefix=f"{job}/")["logStreams"]
+        try:
+            streams = logs.describe_log_streams(logGroupName=group, logStreamNamePrefix=f"{job}/")["logStreams"]
+        except logs.exceptions.ResourceNotFoundException:  # no job has said anything yet
+            return []
         return [
             event["message"]
             for stream in streams
