@@ -3,6 +3,7 @@
 import fcntl
 import os
 import pickle
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
@@ -49,6 +50,7 @@ def once(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Once:
         with (shared / f"{name}.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not kept.exists():
+                shutil.rmtree(shared / name, ignore_errors=True)  # of a worker that failed
                 (shared / name).mkdir()
                 kept.write_bytes(pickle.dumps(make(shared / name)))
         return pickle.loads(kept.read_bytes())
