@@ -31,7 +31,7 @@ test: setup ## Run the tests: under 12 minutes on 2 cores.
 	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal
 
 slow: setup browser ## Run the slow proofs: real donkeycar, real data, a real browser, Docker, faults.
-	$(BIN)/python -m pytest -m slow -rs
+	$(BIN)/python -m pytest -m slow -rs --numprocesses 2 --dist loadgroup
 
 browser: setup ## Get a Chromium for the page's tests, unless the machine has one.
 	@command -v chromium chromium-browser google-chrome >/dev/null || \

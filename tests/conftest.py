@@ -20,7 +20,28 @@ if TYPE_CHECKING:
     from amazon.cloud import Cloud
 
 SMALL_DEMO = 240
+ENGINE = {"train_image", "serve_image", "toy_image"}
+"""Fixtures that build images."""
 Once = Callable[[str, Callable[[Path], Any]], Any]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let slow proofs run in two lanes: one after the other what asks Docker's engine, and beside it the rest."""
+    for item in items:
+        if item.get_closest_marker("slow"):
+            item.add_marker(pytest.mark.xdist_group("engine" if _asks_the_engine(item) else "processes"))
+
+
+def _asks_the_engine(item: pytest.Item) -> bool:
+    """Tell whether a test needs Docker: by its name or room, by what it is given, or by what its module imports."""
+    imported = vars(getattr(item, "module", item)).values()
+    return (
+        "docker" in item.nodeid
+        or item.path.parent.name in {"docs", "clients"}
+        or bool(ENGINE & set(getattr(item, "fixturenames", ())))
+        or any(getattr(one, "__module__", "") == "docker_images" for one in imported)
+    )
 
 
 @pytest.fixture
