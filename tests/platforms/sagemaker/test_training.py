@@ -55,4 +55,7 @@ def test_a_spot_job_that_loses_its_machine_resumes_and_says_what_that_saved(
     assert aws.sagemaker.job(job.name).interruptions == 1
     assert sum(line.startswith("Interrupted") for line in said) == 1
     assert sum(line.startswith("Training goes on from a checkpoint") for line in said) == 1
-    assert any(line.startswith("Spot instances saved 70 %") for line in said)
+    job_at_sagemaker = aws.sagemaker.job(job.name)
+    saved = 100 * (1 - job_at_sagemaker.billable_seconds / job_at_sagemaker.training_seconds)
+    assert saved > 50
+    assert any(line.startswith(f"Spot instances saved {saved:.0f} %") for line in said)

@@ -15,6 +15,8 @@ import pytest
 from amazon.aws import Aws
 from amazon.desk import Desk
 from opt_ml import quick
+from serving.conftest import picture
+from trainbox.platforms.conformance.trials import a_picture
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
@@ -54,9 +56,9 @@ def test_data_become_an_endpoint_that_answers(task_name: str, desk: Desk, demo_d
 
     name = f"my-{task_name}"
     desk.run("deploy", "model", name, "--memory", "2048")
-    [picture] = sorted(path for path in data.rglob("*") if path.suffix in (".jpg", ".png"))[:1]
-    remote = desk.run("predict", f"endpoint:{name}", str(picture), "--json")
-    local = desk.run("predict", "model", str(picture), "--json")
+    seen = str(a_picture(data))
+    remote = desk.run("predict", f"endpoint:{name}", seen, "--json")
+    local = desk.run("predict", "model", seen, "--json")
     assert json.loads(remote.out) == json.loads(local.out)
 
     desk.run("undeploy", name)
@@ -81,15 +83,17 @@ def test_a_job_is_left_and_its_model_deployed_from_where_it_lies(
     assert manifest_of(elsewhere.folder / "left")["task"] == "drive"
     machines = ["--instance-type", "ml.m5.large", "--autoscale", "1:2"]
     elsewhere.run("deploy", "left", "pilot", *machines)
-    picture = next(path for path in sorted(data.rglob("*.jpg")))
-    assert "angle" in elsewhere.run("predict", "endpoint:pilot", str(picture), "--json").out
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    for number in range(3):
+        (pictures / f"{number}.jpg").write_bytes(picture(seed=number))
+    assert "angle" in elsewhere.run("predict", "endpoint:pilot", str(pictures / "0.jpg"), "--json").out
     assert len(aws.sagemaker.scaling.targets) == 1
     elsewhere.run("undeploy", "pilot")
     assert aws.sagemaker.costing == []
     assert not aws.sagemaker.scaling.targets
-    pictures = aws.put(picture.parent, "pictures")
+    sent = aws.put(pictures, "pictures")
     answers = f"s3://{aws.bucket}/answers"
-    elsewhere.run("predict", "left", "--batch", f"{pictures}/", "--out", answers, "--instance-type", "ml.m5.large")
-    asked, answered = aws.keys("pictures/"), aws.keys("answers/")
-    assert len([key for key in answered if key.endswith(".jpg.out")]) == len([k for k in asked if k.endswith(".jpg")])
+    elsewhere.run("predict", "left", "--batch", f"{sent}/", "--out", answers, "--instance-type", "ml.m5.large")
+    assert sorted(aws.keys("answers/")) == [f"answers/{number}.jpg.out" for number in range(3)]
     assert aws.sagemaker.costing == []
