@@ -55,10 +55,9 @@ def flattened(value: Any, path: str = "") -> dict[str, Any]:
 
 
 def scores(bundle: Path) -> dict[str, Any]:
-    """Return a bundle's scores, numbers to be met as nearly as one processor's threads come to one another."""
+    """Return a bundle's scores; frames without the name of their tub, which is that of the channel elsewhere."""
     found = flattened(json.loads((bundle / "manifest.json").read_text())["metrics"])
-    near = {name: pytest.approx(one, rel=1e-4, abs=1e-6) for name, one in found.items() if isinstance(one, float)}
-    return {**found, **near}
+    return {name: one.partition("/")[2] if name.startswith("/frames/image/") else one for name, one in found.items()}
 
 
 @pytest.fixture(scope="module")
@@ -88,5 +87,4 @@ def test_all_platforms_make_the_same_bundle(
     job, here = made_here(task_name)
     ELSEWHERE[platform](request, job, tmp_path / "out")
     assert told(tmp_path / "out") == told(here)
-    there = json.loads((tmp_path / "out/manifest.json").read_text())["metrics"]
-    assert flattened(there) == scores(here)
+    assert scores(tmp_path / "out") == scores(here)
