@@ -31,7 +31,7 @@ test: setup ## Run the tests: under 12 minutes on 2 cores.
 	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal
 
 slow: setup browser ## Run the slow proofs: real donkeycar, real data, a real browser, Docker, faults.
-	$(BIN)/python -m pytest -m slow -rs
+	$(BIN)/python -m pytest -m slow -rs --numprocesses 2 --dist loadgroup
 
 browser: setup ## Get a Chromium for the page's tests, unless the machine has one.
 	@command -v chromium chromium-browser google-chrome >/dev/null || \
@@ -48,7 +48,7 @@ check: lint test ## What a commit must pass.
 lock: ## Resolve the requirements anew (needs uv).
 	for name in desk:'' serve:'--extra serve' train:'--extra train --extra serve' \
 	  train-gpu:'--extra train --extra serve --extra gpu' \
-	  dev:'--extra train --extra serve --extra onnx --group dev' build:'--group build'; do \
+	  dev:'--extra train --extra serve --extra onnx --extra sagemaker --extra tune --group dev' build:'--group build'; do \
 	  uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --upgrade \
 	    --python-version 3.11 $${name#*:} $$([ $${name%%:*} = build ] || echo pyproject.toml) \
 	    -o requirements/$${name%%:*}.txt || exit 1; done

@@ -1,11 +1,13 @@
 """What every test may use: a folder laid out as /opt/ml, and one trained bundle per task, made once a session."""
 
 import fcntl
+import os
 import pickle
-from collections.abc import Callable, Mapping
+import shutil
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
@@ -13,8 +15,33 @@ from docker_images import NoEngine, built
 from opt_ml import Trained, TrainingFolder, quick, tree_digest
 from trainbox.tasks import available, get
 
+if TYPE_CHECKING:
+    from amazon.aws import Aws
+    from amazon.cloud import Cloud
+
 SMALL_DEMO = 240
+ENGINE = {"train_image", "serve_image", "toy_image"}
+"""Fixtures that build images."""
 Once = Callable[[str, Callable[[Path], Any]], Any]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let slow proofs run in two lanes: one after the other what asks Docker's engine, and beside it the rest."""
+    for item in items:
+        if item.get_closest_marker("slow"):
+            item.add_marker(pytest.mark.xdist_group("engine" if _asks_the_engine(item) else "processes"))
+
+
+def _asks_the_engine(item: pytest.Item) -> bool:
+    """Tell whether a test needs Docker: by its name or room, by what it is given, or by what its module imports."""
+    imported = vars(getattr(item, "module", item)).values()
+    return (
+        "docker" in item.nodeid
+        or item.path.parent.name in {"docs", "clients"}
+        or bool(ENGINE & set(getattr(item, "fixturenames", ())))
+        or any(getattr(one, "__module__", "") == "docker_images" for one in imported)
+    )
 
 
 @pytest.fixture
@@ -44,6 +71,7 @@ def once(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Once:
         with (shared / f"{name}.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not kept.exists():
+                shutil.rmtree(shared / name, ignore_errors=True)  # of a worker that failed
                 (shared / name).mkdir()
                 kept.write_bytes(pickle.dumps(make(shared / name)))
         return pickle.loads(kept.read_bytes())
@@ -87,6 +115,13 @@ def trained(once: Once, demo_data: Callable[[str], Path]) -> Callable[[str], Tra
 
 
 @pytest.fixture(scope="session")
+def model(trained: Callable[[str], Trained]) -> Callable[[str], Path]:
+    """Return a task's finished model folder, or that of TRAINBOX_TEST_BUNDLES (drive=FOLDER:detect=FOLDER)."""
+    given = dict(part.split("=", 1) for part in os.environ.get("TRAINBOX_TEST_BUNDLES", "").split(":") if part)
+    return lambda task: Path(given[task]) if task in given else trained(task).folder.model
+
+
+@pytest.fixture(scope="session")
 def train_image() -> str:
     """Return the image that trains and serves, built from a clean clone; skip where no engine can be had."""
     return _image("train")
@@ -109,3 +144,28 @@ def _image(target: str) -> str:
 def task_name(request: pytest.FixtureRequest) -> str:
     """Every task in turn."""
     return request.param
+
+
+@pytest.fixture(scope="session")
+def cloud() -> "Iterator[Cloud]":
+    """Start the AWS of the tests, once a session: see ``amazon/cloud.py``."""
+    from amazon.cloud import Cloud
+
+    started = Cloud()
+    yield started
+    started.close()
+
+
+@pytest.fixture
+def aws(cloud: "Cloud", tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> "Iterator[Aws]":
+    """Return a fresh AWS account on this machine: see ``amazon/aws.py``. boto3 finds it through the environment."""
+    from amazon.aws import LEFT_OUT, Aws
+
+    cloud.reset()
+    account = Aws(cloud, tmp_path)
+    for name in LEFT_OUT:
+        monkeypatch.delenv(name, raising=False)
+    for name, value in account.environment.items():
+        monkeypatch.setenv(name, value)
+    yield account
+    assert not cloud.reset(), "the fake itself went wrong"

@@ -66,6 +66,13 @@ def test_only_export_imports_tensorflow(path: Path) -> None:
     assert not [name for name in imported(path) if name.split(".")[0] == "tensorflow"]
 
 
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(SOURCE)))
+def test_only_the_platform_sagemaker_talks_to_aws(path: Path) -> None:
+    if path.is_relative_to(SOURCE / "platforms/sagemaker"):
+        return
+    assert not [name for name in imported(path) if name.split(".")[0] in {"boto3", "botocore"}]
+
+
 def test_tasks_are_strangers_to_each_other() -> None:
     tasks = [folder for folder in (SOURCE / "tasks").iterdir() if (folder / "__init__.py").exists()]
     for folder in tasks:

@@ -7,14 +7,15 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
 
 from trainbox.data.problems import Problems
-from trainbox.tasks import CheckReport, Datasets
+from trainbox.tasks import CheckReport, Datasets, Workload
 from trainbox.training.config import TrainingConfig
+from trainbox.training.search import Choice, Span
 
 FILE = "lines.toy"
 WIDTH = 4
@@ -42,10 +43,13 @@ def write_data(folder: Path, lines: int = 64) -> Path:
 class ToyConfig(TrainingConfig):
     """Hyperparameters of the toy."""
 
+    searched: ClassVar[dict[str, Span | Choice]] = {"off": Span(-4, 4), "batch_size": Choice((4, 8))}
+
     batch_size: int = Field(8, ge=1, description="Examples per step.")
     linger: Stage = Field("nowhere", description="Where to linger.")
     linger_seconds: float = Field(1.5, description="How long.")
     fail_in: Stage = Field("nowhere", description="Where to fail.")
+    off: float = Field(0.0, ge=-10, le=10, description="Its square is added to the score.")
     exit_in: Stage = Field("nowhere", description="Where to be killed, as by a lack of memory.")
 
 
@@ -73,6 +77,10 @@ class ToyTask:
 
     name = "toy"
     summary = "sums"
+    instance_type = "ml.m5.large"
+    watched = "val_loss"
+    logged = ()
+    measures: ClassVar[dict[str, str]] = {"mae": "minimize"}
     config = ToyConfig
 
     def recognises(self, channels: Mapping[str, Path]) -> bool:
@@ -83,6 +91,12 @@ class ToyTask:
 
     def check(self, paths: Sequence[Path]) -> CheckReport:
         return CheckReport(64, Problems())
+
+    def read_by_check(self, channels: Sequence[str]) -> Sequence[str]:
+        return channels
+
+    def workload(self, config: ToyConfig, examples: int) -> Workload:
+        return Workload((64, 128), (1000, 1000), (5, 10))
 
     def datasets(self, config: ToyConfig, channels: Mapping[str, Path], scratch: Path) -> Datasets:
         _reach("reading", config)
@@ -137,7 +151,8 @@ class ToyTask:
     def scores(self, config: ToyConfig, datasets: Datasets, files: Mapping[str, Path]) -> Mapping[str, Any]:
         _reach("scores", config)
         assert all(path.exists() for path in files.values())
-        return {"files": {name: {"mae": 0.5} for name in files}}
+        scores = {"mae": 0.5 + config.off**2}
+        return {"scored_file": "model.tflite", "files": dict.fromkeys(files, scores)}
 
     def summary_lines(self, metrics: Mapping[str, Any]) -> Sequence[str]:
         return [f"Scored {', '.join(metrics['files'])}."]

@@ -11,7 +11,7 @@ import pytest
 from trainbox import cli
 
 DOCUMENTATION = Path(__file__).parents[2] / "docs/cli.md"
-WITHIN = ["image build", "image test"]
+WITHIN = ["image build", "image push", "image test"]
 
 
 def help_of(command: str, capsys: pytest.CaptureFixture[str]) -> str:

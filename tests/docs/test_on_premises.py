@@ -34,7 +34,8 @@ def used(source: str) -> set[str]:
 
 
 def test_every_block_is_used_by_a_test() -> None:
-    sources = [*Path(__file__).parent.glob("test_*.py"), Path(__file__).with_name("conftest.py")]
+    others = {Path(__file__).with_name("test_sagemaker.py")}  # which tries a page of its own
+    sources = [*{*Path(__file__).parent.glob("test_*.py")} - others, Path(__file__).with_name("conftest.py")]
     names = set().union(*(used(path.read_text()) for path in sources))
     assert sorted(set(BLOCKS) - names) == []
     assert sorted(names - set(BLOCKS)) == []

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from trainbox.errors import ModelFileError
-from trainbox.export.tarball import unpack
+from trainbox.export.tarball import pack, unpack
 
 
 def _member(name: str, kind: bytes = tarfile.REGTYPE, link: str = "") -> tarfile.TarInfo:
@@ -73,3 +73,23 @@ def test_a_truncated_archive_is_refused(tmp_path: Path) -> None:
     (tmp_path / "scratch").mkdir()
     with pytest.raises(ModelFileError, match=r"is no sound .tar.gz"):
         unpack(path, tmp_path / "scratch")
+
+
+def test_the_same_files_are_packed_to_the_same_bytes_and_come_out_again(tmp_path: Path) -> None:
+    folder = tmp_path / "bundle"
+    (folder / "deep").mkdir(parents=True)
+    for name in ("manifest.json", "deep/a.pb", "left.out"):
+        (folder / name).write_text(name)
+    names = ["manifest.json", "deep/a.pb"]
+    pack(folder, names, tmp_path / "one.tar.gz")
+    (folder / "deep/a.pb").touch()
+    pack(folder, reversed(names), tmp_path / "other.tar.gz")
+    assert (tmp_path / "one.tar.gz").read_bytes() == (tmp_path / "other.tar.gz").read_bytes()
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    root = unpack(tmp_path / "one.tar.gz", scratch)
+    assert {path.relative_to(root).as_posix(): path.read_text() for path in root.rglob("*") if path.is_file()} == {
+        name: name for name in names
+    }
+    with pytest.raises(ModelFileError, match="cannot be packed"):
+        pack(folder, ["missing"], tmp_path / "third.tar.gz")

@@ -1,6 +1,7 @@
 """What the tests of platforms share: the toy task installed, jobs of it, and each platform that there is."""
 
 import contextlib
+import json
 import os
 import shutil
 import subprocess
@@ -8,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -16,8 +17,12 @@ import toy_task
 from docker_images import call, made_from
 from toy_job import ended
 from toy_task import register, write_data
+from trainbox import tasks
 from trainbox.platforms import docker, local
 from trainbox.platforms.job import TrainingJob
+
+if TYPE_CHECKING:
+    from amazon.aws import Aws
 
 RUN = """
 import sys
@@ -31,6 +36,12 @@ try:
     say = lambda line: print("SAYS", line)
     if platform == "docker":
         docker.run(job, Path(out), image=image, say=say)
+    elif platform == "sagemaker":
+        import json
+        from trainbox.platforms.sagemaker import training
+        from trainbox.platforms.sagemaker.plan import Plan
+        log = lambda line: print("SAYS", line, file=sys.stderr if "lingering" in line else sys.stdout, flush=True)
+        training.run(job, Path(out), plan=Plan(**json.loads(image)), say=log)
     else:
         local.run(job, Path(out), say=say)
 except JobFailed as failed:
@@ -39,12 +50,14 @@ except JobFailed as failed:
 
 
 class Platform:
-    """One platform, as a test uses it."""
+    """One platform, as a test uses it: ``here`` tells whether it is on this machine, and ends with us."""
+
+    here = True
 
     def __init__(self, name: str, image: str = "") -> None:
         self.name, self.image = name, image
 
-    def run(self, job: TrainingJob, out: Path, **options: Any) -> Path:
+    def run(self, job: TrainingJob, out: Path, **options: Any) -> Path | None:
         """Run a job to its end in this process."""
         if self.name == "docker":
             return docker.run(job, out, image=self.image, **options)
@@ -89,6 +102,32 @@ class Platform:
         return Path(f"/proc/{one}").exists() and not is_zombie(one)
 
 
+class AtSageMaker(Platform):
+    """The platform sagemaker, against the SageMaker of the tests, which runs the program on this machine."""
+
+    here = False
+
+    def __init__(self, aws: "Aws") -> None:
+        plan = {"region": aws.region, "role": aws.role, "image": aws.image, "bucket": aws.bucket}
+        plan |= {"instance_type": "ml.m5.xlarge", "max_runtime_seconds": 600}
+        super().__init__("sagemaker", json.dumps(plan))
+        self._aws = aws
+
+    def run(self, job: TrainingJob, out: Path, **options: Any) -> Path | None:
+        """Run a job to its end; what it and the platform say goes to standard error, as the command line has it."""
+        from trainbox.platforms.sagemaker import training
+        from trainbox.platforms.sagemaker.plan import Plan
+
+        # A job's name is never free again.
+        self._aws.sagemaker.training.jobs.pop(job.name, None)
+        say = lambda line: print(line, file=sys.stderr)  # noqa: E731
+        return training.run(job, out, plan=Plan(**json.loads(self.image)), say=say, **options)
+
+    def running(self, process: "subprocess.Popen[str]") -> list[str]:
+        """Return the containers that run a job."""
+        return [str(pid) for pid in self._aws.sagemaker.containers()]
+
+
 def descendants(pid: int) -> list[int]:
     """Return the processes that a process started, and theirs."""
     found, wanted = [], [pid]
@@ -116,9 +155,12 @@ def toy_image(train_image: str, tmp_path_factory: pytest.TempPathFactory) -> str
     return made_from(train_image, context, "COPY toy /opt/toy\nENV PYTHONPATH=/opt/toy\n", "toy")
 
 
-@pytest.fixture(params=["local", pytest.param("docker", marks=pytest.mark.slow)])
+@pytest.fixture(params=["local", *(pytest.param(name, marks=pytest.mark.slow) for name in ("docker", "sagemaker"))])
 def platform(request: pytest.FixtureRequest) -> Platform:
     """Every platform in turn."""
+    if request.param == "sagemaker":
+        request.getfixturevalue("toy_here")
+        return AtSageMaker(request.getfixturevalue("aws"))
     if request.param == "docker":
         return Platform("docker", request.getfixturevalue("toy_image"))
     if not Path("/proc/self/task").exists():
@@ -137,6 +179,17 @@ def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..
         return TrainingJob("toy", {"train": data}, {"epochs": 2, **hyperparameters}, "toy-job")
 
     return job
+
+
+@pytest.fixture
+def toy_here(
+    toy: Callable[..., TrainingJob], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[..., TrainingJob]]:
+    """Install the toy task for this process too, which words requests for it; return a maker of jobs."""
+    monkeypatch.syspath_prepend(str(tmp_path / "site"))
+    tasks.places.cache_clear()
+    yield toy
+    tasks.places.cache_clear()
 
 
 def _given() -> list[str]:

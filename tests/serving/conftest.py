@@ -1,7 +1,6 @@
-"""Served models: trained once in a session, or those that TRAINBOX_TEST_BUNDLES names (drive=FOLDER:detect=FOLDER)."""
+"""A server of a finished model, and what it is asked."""
 
 import io
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -9,17 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from opt_ml import Trained
 from serving.server import Server, serving
 
 QUICK = {"TRAINBOX_HEADER_TIMEOUT": "1", "TRAINBOX_BODY_TIMEOUT": "1", "SAGEMAKER_MAX_PAYLOAD_IN_MB": "1"}
-
-
-@pytest.fixture(scope="session")
-def model(trained: Callable[[str], Trained]) -> Callable[[str], Path]:
-    """Return the model folder of a task: ``model("drive")``."""
-    given = dict(part.split("=", 1) for part in os.environ.get("TRAINBOX_TEST_BUNDLES", "").split(":") if part)
-    return lambda task: Path(given[task]) if task in given else trained(task).folder.model
 
 
 @pytest.fixture(scope="module")

@@ -112,7 +112,10 @@ class Server:
         return 0.0
 
     def workers(self) -> list[int]:
-        """Return the process ids of the interpreters."""
+        """Return the process ids of the interpreters: not of a child that is still to become one."""
+        return [child for child in self._children() if _is_interpreter(child)]
+
+    def _children(self) -> list[int]:
         return [
             int(child)
             for task in Path(f"/proc/{self.process.pid}/task").iterdir()
@@ -132,9 +135,13 @@ class Server:
         return status
 
     def close(self) -> None:
-        """End it whatever happened."""
+        """End it whatever happened, and its interpreters, of which a test may have stopped one."""
         if self.process.poll() is None:
+            children = self._children()
             self.process.kill()
+            for child in children:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(child, signal.SIGKILL)
         self.process.wait()
         for reader in self._readers:
             reader.join(10)
@@ -151,6 +158,12 @@ def serving(base: Path, model: Path | None, **environment: str) -> Iterator[Serv
         yield server.wait_ready()
     finally:
         server.close()
+
+
+def _is_interpreter(process: int) -> bool:
+    with contextlib.suppress(OSError):
+        return b"serving.worker" in Path(f"/proc/{process}/cmdline").read_bytes()
+    return False
 
 
 def free_port() -> int:

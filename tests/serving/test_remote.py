@@ -62,9 +62,9 @@ def test_what_cannot_be_reached_is_said(tmp_path: Path, capsys: pytest.CaptureFi
     assert "answers 404" in capsys.readouterr().err
     for wrong in ("http://", "http://host:port", "http://host/?a=b"):
         with pytest.raises(UsageError, match="An address is"):
-            RemotePredictor(wrong)
+            RemotePredictor.at(wrong)
     with pytest.raises(UsageError, match="no scores"):
-        RemotePredictor(f"http://127.0.0.1:{server.port}", 0.5)
+        RemotePredictor.at(f"http://127.0.0.1:{server.port}", 0.5)
 
 
 def test_serve_says_where_and_ends_with_ctrl_c(model: Callable[[str], Path]) -> None:
@@ -73,7 +73,7 @@ def test_serve_says_where_and_ends_with_ctrl_c(model: Callable[[str], Path]) -> 
         try:
             assert process.stderr
             address = next(found[0] for line in process.stderr if (found := re.search(r"http://127.0.0.1:\d+", line)))
-            with RemotePredictor(address) as predictor:
+            with RemotePredictor.at(address) as predictor:
                 assert set(predictor.predict(picture())) == {"angle", "throttle"}
             process.send_signal(signal.SIGINT)
             assert process.wait(30) == 0

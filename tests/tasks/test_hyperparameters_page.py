@@ -68,3 +68,9 @@ def test_page_says_what_jobs_of_old_get() -> None:
     page = PAGE.read_text()
     for name, value in JOB_OF_OLD.items():
         assert f"`{name}` {value}" in page
+
+
+def test_page_says_what_is_searched(task_name: str) -> None:
+    searched = get(task_name).config.searched
+    wanted = "; ".join(f"`{name}={one.say()}`" for name, one in searched.items())
+    assert f"| `{task_name}` | {wanted} |" in section("What `trainbox tune` searches")

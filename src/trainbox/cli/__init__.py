@@ -12,11 +12,19 @@ COMMANDS: Mapping[str, str] = {
     "check": "Read a data set as training would; say what is in it and what is wrong with it.",
     "convert": "Write a data set as TFRecords.",
     "train": "Train a model on your data, and prove the files that come out.",
+    "tune": "Search the hyperparameters with which a model gets best.",
     "evaluate": "Score the exported files of a model on data.",
     "predict": "Ask a finished model about pictures.",
     "serve": "Serve a finished model, with a page to try it at.",
     "export": "Write another format of a finished model, without retraining.",
-    "image": "Build the container image, and check any image against the contract.",
+    "init": "Set up Amazon SageMaker for this folder: trainbox.toml, and a bucket and a role where asked for.",
+    "jobs": "List the training jobs that Trainbox began at SageMaker.",
+    "logs": "Print the log of a training job at SageMaker.",
+    "stop": "Stop a training job at SageMaker; its best model so far is kept.",
+    "fetch": "Bring the model of a training job at SageMaker here.",
+    "deploy": "Make a SageMaker endpoint of a model, or update one in place.",
+    "undeploy": "Remove a SageMaker endpoint and all that was made for it.",
+    "image": "Build the container image, push it to ECR, and check any image against the contract.",
 }
 """Name and summary of each command: so ``--help`` loads none of them. A test compares them with the commands' own."""
 

@@ -1,4 +1,4 @@
-"""``trainbox image``: build the container image, and check any image against the contract."""
+"""``trainbox image``: build the container image, push it to ECR, and check any image against the contract."""
 
 import json
 import sys
@@ -14,18 +14,20 @@ from rich.text import Text
 
 from trainbox.cli.train import named_channels, named_values
 from trainbox.errors import UsageError
+from trainbox.platforms import docker, settings
 from trainbox.platforms import image as images
 from trainbox.platforms.conformance import check
 from trainbox.platforms.conformance.findings import Finding
 from trainbox.platforms.conformance.trials import Trial, a_picture
 from trainbox.platforms.image import Built
+from trainbox.platforms.settings import Settings
 
 group = typer.Typer(rich_markup_mode=None)
 
 
 @group.callback()
 def image() -> None:
-    """Build the container image, and check any image against the contract.
+    """Build the container image, push it to ECR, and check any image against the contract.
 
     Example: trainbox image build
     """
@@ -75,6 +77,41 @@ def build(
 
 
 @group.command()
+def push(
+    name: Annotated[str, typer.Argument(metavar="IMAGE", help="An image on this machine.")] = docker.IMAGE,
+    repository: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Repository in ECR; the image's own name where not given.")
+    ] = None,
+    tag: Annotated[
+        str | None,
+        typer.Option(metavar="TAG", help="Its tag there; its tag here, version and revision where not given."),
+    ] = None,
+    save: Annotated[bool, typer.Option("--save", help="Write the address into trainbox.toml.")] = False,
+    region: Annotated[str | None, typer.Option(metavar="REGION", help="AWS region.")] = None,
+    profile: Annotated[str | None, typer.Option(metavar="NAME", help="Profile of the AWS configuration.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Push an image to Amazon ECR, for SageMaker, and print its address there, by digest.
+
+    The repository is made where it is missing. Docker is logged in for the push alone; its own configuration is not
+    touched. Region and profile are those of trainbox.toml, then of the AWS configuration, where not given.
+
+    \b
+    Example: trainbox image push trainbox:train --save
+    """
+    from trainbox.platforms.sagemaker import registry
+    from trainbox.platforms.sagemaker.account import Account
+
+    kept = Settings.read().sagemaker
+    account = Account.open(region or kept.region, profile or kept.profile)
+    pushed = registry.push(account, name, repository, tag, say=_tell)
+    if save:
+        settings.keep({"image": pushed.address})
+        _tell(f"Wrote it into {settings.FILE} as image.")
+    print(json.dumps(asdict(pushed), indent=2) if as_json else pushed.address)
+
+
+@group.command()
 def test(
     name: Annotated[str, typer.Argument(metavar="IMAGE", help="An image on this machine: ours, or anyone's.")],
     data: Annotated[
@@ -119,6 +156,10 @@ def _trial(data: Sequence[str], parameters: Sequence[str]) -> Trial:
 
 def _say(finding: Finding) -> None:
     print(f"{'holds' if finding.holds else 'FAILS'}  {finding.point}", file=sys.stderr, flush=True)
+
+
+def _tell(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
 
 
 def _table(findings: Sequence[Finding]) -> Table:

@@ -10,23 +10,30 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from trainbox import tasks
+from trainbox.cli import hosting_options
 from trainbox.container import packages
 from trainbox.data.files import UnreadableFile
 from trainbox.data.text import printable
 from trainbox.errors import DataError, UsageError
+from trainbox.serving.remote import TooLarge
 
 if TYPE_CHECKING:
     import numpy as np
 
 PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp")
 JPEG_QUALITY = 92
+ENDPOINT = "endpoint:"
 
 
 def predict(
     model: Annotated[
-        str, typer.Argument(metavar="MODEL|URL", help="A model folder, its model.tar.gz, or where one is served.")
+        str,
+        typer.Argument(
+            metavar="MODEL|URL|endpoint:NAME",
+            help="A model folder, its model.tar.gz, or where one is served; with --batch a training job, too.",
+        ),
     ],
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Pictures, or folders of them.")],
+    files: Annotated[list[Path] | None, typer.Argument(metavar="FILE...", help="Pictures, or folders of them.")] = None,
     draw: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Write each picture here with the answer drawn on it.")
     ] = None,
@@ -34,20 +41,52 @@ def predict(
         float | None, typer.Option(metavar="T", help="Least score of what is answered; the best that training found.")
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace pictures that --draw wrote before.")] = False,
+    batch: Annotated[
+        str | None, typer.Option(metavar="s3://...", help="Ask about all below a prefix of S3, in a transform job.")
+    ] = None,
+    out: Annotated[
+        str | None, typer.Option(metavar="s3://...", help="Where the answers of --batch go, each as PICTURE.out.")
+    ] = None,
+    instance_type: Annotated[
+        str | None, typer.Option(metavar="TYPE", help="Machine that --batch runs on; ml.m5.large if not given.")
+    ] = None,
+    instances: Annotated[
+        int | None, typer.Option(metavar="N", help="How many machines --batch runs on; 1 if not given.")
+    ] = None,
+    image: hosting_options.Image = None,
+    role: hosting_options.Role = None,
+    bucket: hosting_options.Bucket = None,
+    region: hosting_options.Region = None,
+    profile: hosting_options.Profile = None,
+    kms_key: hosting_options.KmsKey = None,
+    tags: hosting_options.Tags = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what --batch would ask of AWS.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print each answer as a line of JSON.")] = False,
 ) -> None:
     """Ask a finished model about pictures.
 
-    Each is answered by model.tflite, the file of the device, or by the model that is served at http://HOST:PORT.
-    Pictures that cannot be read are said and passed over: exit status 1.
+    Each is answered by model.tflite, the file of the device, or by the model that is served at http://HOST:PORT or by
+    a SageMaker endpoint. Pictures that cannot be read are said and passed over: exit status 1.
 
     \b
     Example: trainbox predict detector street.jpg --draw seen
+    Example: trainbox predict endpoint:my-detector street.jpg
+    Example: trainbox predict detector --batch s3://mine/photos/ --out s3://mine/answers/
     """
+    options = hosting_options.Given(region, profile, image, role, bucket, kms_key, tags or ())
+    if batch or out:
+        _refuse_beside_batch(batch, out, files, draw, threshold)
+        from trainbox.cli import batch as batches
+
+        batches.run(model, str(batch), str(out), instance_type, instances, options, dry_run, as_json)
+        return
+    _refuse_without_batch(model, options, instance_type, instances, dry_run)
+    if not files:
+        raise UsageError("Missing argument 'FILE...': give pictures, or folders of them.")
     pictures = find_pictures(files)
     drawings = name_drawings(pictures, draw, overwrite) if draw else {}
     unreadable = 0
-    with _opened(model, threshold) as predictor:
+    with _opened(model, threshold, options) as predictor:
         for path, answer in _answers(predictor, pictures, drawings):
             if answer is None:
                 unreadable += 1
@@ -58,12 +97,20 @@ def predict(
 
 
 @contextlib.contextmanager
-def _opened(model: str, threshold: float | None) -> Iterator[tasks.Predictor]:
+def _opened(model: str, threshold: float | None, options: hosting_options.Given) -> Iterator[tasks.Predictor]:
     """Hold a model of this machine, or one that is served, to be asked."""
     if model.startswith(("http://", "https://")):
         from trainbox.serving.remote import RemotePredictor
 
-        with RemotePredictor(model, threshold) as remote:
+        with RemotePredictor.at(model, threshold) as remote:
+            yield remote
+        return
+    if model.startswith(ENDPOINT):
+        from trainbox.platforms.sagemaker.invoking import OverSageMaker
+        from trainbox.serving.remote import RemotePredictor
+
+        account = options.chosen().account()
+        with RemotePredictor(OverSageMaker(account, model.removeprefix(ENDPOINT)), threshold) as remote:
             yield remote
         return
     packages.require_training()
@@ -71,6 +118,32 @@ def _opened(model: str, threshold: float | None) -> Iterator[tasks.Predictor]:
 
     with Bundle.open(Path(model)) as bundle:
         yield tasks.get(str(bundle.manifest["task"])).predictor(bundle, threshold)
+
+
+def _refuse_beside_batch(
+    batch: str | None, out: str | None, files: Sequence[Path] | None, draw: Path | None, threshold: float | None
+) -> None:
+    if not batch or not out:
+        raise UsageError("--batch, where the pictures are, and --out, where the answers go, are given together.")
+    if files or draw:
+        raise UsageError("--batch asks about what lies in S3. Leave out FILE... and --draw.")
+    if threshold is not None:
+        raise UsageError("--batch answers with the scores that training found best. Leave out --threshold.")
+
+
+def _refuse_without_batch(
+    model: str, options: hosting_options.Given, instance_type: str | None, instances: int | None, dry_run: bool
+) -> None:
+    """Raise UsageError for options that would do nothing."""
+    given: dict[str, object] = {"--instance-type": instance_type, "--instances": instances}
+    given |= {"--dry-run": dry_run or None}
+    given |= {"--image": options.image, "--role": options.role, "--bucket": options.bucket}
+    given |= {"--kms-key": options.kms_key, "--tag": options.tags or None}
+    for option, value in given.items():
+        if value is not None:
+            raise UsageError(f"{option} is for --batch.")
+    if not model.startswith(ENDPOINT) and (options.region or options.profile):
+        raise UsageError("--region and --profile are for endpoint:NAME and --batch.")
 
 
 def find_pictures(files: Sequence[Path]) -> list[Path]:
@@ -117,7 +190,8 @@ def _answers(
             answer = predictor.predict(content)
         except (UnreadableFile, OSError) as error:
             reason = error.reason if isinstance(error, UnreadableFile) else error.strerror
-            print(f"{printable(str(path))} cannot be read: {reason}.", file=sys.stderr)
+            fault = "is too large" if isinstance(error, TooLarge) else "cannot be read"
+            print(f"{printable(str(path))} {fault}: {reason}.", file=sys.stderr)
             yield path, None
             continue
         if path in drawings:

@@ -18,6 +18,7 @@ from trainbox.container.interruption import Stop
 from trainbox.errors import HyperparameterError, TrainingFailed
 from trainbox.training.config import TrainingConfig
 from trainbox.training.device import prepare
+from trainbox.training.progress import metric_line
 
 if TYPE_CHECKING:
     from trainbox.training.fit import History
@@ -161,6 +162,8 @@ def finish(
     document["metrics"] = job.task.scores(job.config, datasets, {name: folder / name for name in document["models"]})
     for line in job.task.summary_lines(document["metrics"]):
         say(line)
+    if measured := tasks.measured(job.task, document["metrics"]):
+        say(metric_line(measured))
     if stop.seconds_left < SECONDS_FOR_REPORT:
         say("Warning: told to stop, so there is no report.")
         return files

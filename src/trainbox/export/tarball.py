@@ -1,8 +1,10 @@
-"""A bundle's .tar.gz, as SageMaker stores it, unpacked without trusting anything in it."""
+"""A bundle's .tar.gz, as SageMaker stores it: packed the same each time, unpacked without trusting anything in it."""
 
+import gzip
 import re
 import shutil
 import tarfile
+from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from zlib import error as ZlibError
 
@@ -33,6 +35,27 @@ def unpack(path: Path, scratch: Path) -> Path:
     except (tarfile.TarError, EOFError, OSError, ZlibError) as error:
         raise ModelFileError(f"Bundle {path} is no sound .tar.gz: {error}. Fetch it again.") from error
     return _root(scratch)
+
+
+def pack(folder: Path, names: Iterable[str], target: Path) -> None:
+    """Write the files of these names (with slashes) below ``folder`` as the new archive ``target``.
+
+    The same files give the same bytes. Raise ModelFileError where one cannot be read, or the archive not be written.
+    """
+    try:
+        with (
+            target.open("xb") as raw,
+            # Neither a name nor a time in its header.
+            gzip.GzipFile("", "wb", fileobj=raw, mtime=0) as packed,
+            tarfile.open(fileobj=packed, mode="w") as archive,
+        ):
+            for name in sorted(names):
+                member = tarfile.TarInfo(name)
+                member.size = (folder / name).stat().st_size
+                with (folder / name).open("rb") as file:
+                    archive.addfile(member, file)
+    except OSError as error:
+        raise ModelFileError(f"Bundle {folder} cannot be packed: {error}.") from error
 
 
 def _extract(archive: tarfile.TarFile, member: tarfile.TarInfo, scratch: Path, path: Path) -> None:

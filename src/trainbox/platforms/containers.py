@@ -4,7 +4,7 @@ import csv
 import io
 import json
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,11 +49,26 @@ def about() -> About:
     return About(tuple(security or ()), tuple(runtimes or ()))
 
 
-def call(*arguments: str, seconds: float = SECONDS_TO_ANSWER) -> "subprocess.CompletedProcess[str]":
-    """Run one command of Docker's; raise UsageError where there is no Docker, DockerFailed where it hangs."""
+def call(
+    *arguments: str,
+    seconds: float = SECONDS_TO_ANSWER,
+    environment: Mapping[str, str] | None = None,
+    given: str | None = None,
+) -> "subprocess.CompletedProcess[str]":
+    """Run one command of Docker's, ``given`` on its standard input.
+
+    Raises UsageError where there is no Docker, DockerFailed where it hangs.
+    """
     try:
         return subprocess.run(
-            ["docker", *arguments], capture_output=True, text=True, errors="replace", timeout=seconds, check=False
+            ["docker", *arguments],
+            env=environment,
+            input=given,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=seconds,
+            check=False,
         )
     except FileNotFoundError:
         raise UsageError("There is no command 'docker' on this machine. Install Docker Engine.") from None

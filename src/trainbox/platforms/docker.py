@@ -66,7 +66,7 @@ def lay_out(job: TrainingJob, paths: Paths, checkpoints: Path | None, logs: Path
     """Write the tree that SageMaker would give the container; return the options that mount it, data read-only."""
     folder.write_documents(job, paths, checkpoints is not None)
     mounts = mount(paths.base, str(DEFAULT_BASE))
-    for name, source in job.channels.items():
+    for name, source in job.on_this_machine.items():
         target = paths.data / name
         target.mkdir()
         if not source.is_dir():

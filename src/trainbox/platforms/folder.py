@@ -28,12 +28,17 @@ def write_documents(job: TrainingJob, paths: Paths, checkpoints: bool) -> None:
 
 def refuse_missing(job: TrainingJob) -> None:
     """Raise ChannelError where a channel is no file or folder of this machine."""
-    for name, source in job.channels.items():
-        if source.is_dir() or source.is_file():
-            continue
-        if source.exists():
-            raise ChannelError(f"Channel '{name}': {source} is neither a file nor a folder.")
-        raise ChannelError(f"Channel '{name}': {source} does not exist. Give a file or folder on this machine.")
+    for name, source in job.on_this_machine.items():
+        refuse_missing_source(name, source)
+
+
+def refuse_missing_source(name: str, source: Path) -> None:
+    """Raise ChannelError where a channel's source is no file or folder of this machine."""
+    if source.is_dir() or source.is_file():
+        return
+    if source.exists():
+        raise ChannelError(f"Channel '{name}': {source} is neither a file nor a folder.")
+    raise ChannelError(f"Channel '{name}': {source} does not exist. Give a file or folder on this machine.")
 
 
 def refuse_no_bundle(model: Path, image: str) -> None:

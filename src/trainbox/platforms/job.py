@@ -30,12 +30,13 @@ class JobFailed(TrainboxError):
 class TrainingJob:
     """What every platform needs to know. Its limits are SageMaker's, so that a job which runs here runs there.
 
-    ``channels`` are files and folders by channel name; ``hyperparameters`` are values, not yet strings. Raises
-    UsageError, ChannelError or HyperparameterError where a limit is broken.
+    ``channels`` are files and folders by channel name, or s3:// addresses, which are text and which SageMaker alone
+    reads; ``hyperparameters`` are values, not yet strings. Raises UsageError, ChannelError or HyperparameterError where
+    a limit is broken.
     """
 
     task: str
-    channels: Mapping[str, Path]
+    channels: Mapping[str, Path | str]
     hyperparameters: Mapping[str, Any] = field(default_factory=dict)
     name: str = ""
 
@@ -57,6 +58,16 @@ class TrainingJob:
                     f"Hyperparameter '{key[:LONGEST_KEY]}' is too long: at most {LONGEST_KEY} characters in the name "
                     f"and {LONGEST_VALUE} in the value. Received: {len(key)} and {len(value)}."
                 )
+
+    @property
+    def on_this_machine(self) -> dict[str, Path]:
+        """The channels, all of which are files and folders here; raises ChannelError where one is in S3."""
+        for name, source in self.channels.items():
+            if isinstance(source, str):
+                raise ChannelError(
+                    f"Channel '{name}' is {source}, which only --on sagemaker reads. Give a file or folder here."
+                )
+        return {name: Path(source) for name, source in self.channels.items()}
 
     @property
     def encoded(self) -> dict[str, str]:

@@ -48,7 +48,7 @@ def lay_out(job: TrainingJob, paths: Paths, checkpoints: Path | None = None, log
     """Write the tree that SageMaker would give the container; data is linked, never copied."""
     folder.write_documents(job, paths, checkpoints is not None)
     (paths.base / "tmp").mkdir()
-    for name, source in job.channels.items():
+    for name, source in job.on_this_machine.items():
         _link(source, paths.data / name)
     for link, target in ((paths.checkpoints, checkpoints), (paths.output, logs)):
         if target:

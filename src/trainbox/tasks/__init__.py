@@ -122,11 +122,34 @@ class Service:
     draw: Callable[[bytes, Mapping[str, Any], Sequence[str]], "np.ndarray"]
 
 
+@dataclass(frozen=True)
+class Workload:
+    """What a training asks of a machine, as a range from few to many: honestly rough, for a price before it is paid.
+
+    ``images`` are those seen until training ends; ``images_per_second`` are trained by one virtual processor;
+    ``seconds_around`` pass before the first step and behind the last one. All from measurements that the task names.
+    """
+
+    images: tuple[float, float]
+    images_per_second: tuple[float, float]
+    seconds_around: tuple[float, float]
+
+
 class Task(Protocol):
-    """One kind of model that Trainbox trains."""
+    """One kind of model that Trainbox trains.
+
+    ``instance_type`` is the SageMaker instance type that suits its training. ``watched`` is the value of an epoch
+    that says which weights are best: the lower where its name ends in "loss", else the higher. ``logged`` are the
+    values of an epoch's line in the log beside those that every training has. ``measures`` are the scores of the
+    finished files that one model is chosen over another by, the most telling first: "maximize" or "minimize".
+    """
 
     name: str
     summary: str
+    instance_type: str
+    watched: str
+    logged: tuple[str, ...]
+    measures: Mapping[str, str]
 
     @property
     def config(self) -> "type[TrainingConfig]":
@@ -144,6 +167,12 @@ class Task(Protocol):
         ``data_format`` names what to read where the data has several formats; ``sheet`` is a PNG file for a contact
         sheet of the data. Raise UsageError for either where the task has no such thing.
         """
+
+    def read_by_check(self, channels: Sequence[str]) -> Sequence[str]:
+        """Return those of a job's channels that ``check`` reads: data, not models to start from."""
+
+    def workload(self, config: Any, examples: int) -> Workload:
+        """Estimate what training on so many usable examples, validation among them, will ask of a machine."""
 
     def convert(self, paths: Sequence[Path], folder: Path, problems: Problems, data_format: str | None) -> str:
         """Write the data as TFRecords into the new or empty ``folder``; return one line saying what it wrote.
@@ -196,6 +225,12 @@ class Task(Protocol):
 
     def report(self, bundle_folder: Path, manifest: Mapping[str, Any], datasets: Datasets, history: "History") -> str:
         """Return the bundle's report as one self-contained HTML page."""
+
+
+def measured(task: Task, metrics: Mapping[str, Any]) -> Mapping[str, float]:
+    """Return a task's ``measures`` of a manifest's ``metrics``; those that are not defined are left out."""
+    scores = metrics.get("files", {}).get(metrics.get("scored_file"), {})
+    return {name: float(scores[name]) for name in task.measures if scores.get(name) is not None}
 
 
 @cache

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from trainbox.errors import HyperparameterError
+from trainbox.training.search import Choice, Span
 
 
 class TrainingConfig(BaseModel):
@@ -35,6 +36,8 @@ class TrainingConfig(BaseModel):
     """Hyperparameters that name what only the training itself had, as an earlier model to start from."""
     counted_in_words: ClassVar[tuple[str, ...]] = ()
     """Numbers that ``true`` and ``false`` have a meaning for."""
+    searched: ClassVar[Mapping[str, Span | Choice]] = {"learning_rate": Span(1e-4, 1e-2, log=True)}
+    """What ``trainbox tune`` searches, most rewarding first, where it is not told otherwise."""
 
     @field_validator("*", mode="before")
     @classmethod

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trainbox.data.problems import Problems
-from trainbox.tasks import CheckReport, Datasets, Service
+from trainbox.tasks import CheckReport, Datasets, Service, Workload
 
 if TYPE_CHECKING:
     import keras
@@ -23,6 +23,10 @@ class DetectTask:
 
     name = "detect"
     summary = "an object detector for phones and robots, from annotated pictures"
+    instance_type = "ml.m5.4xlarge"
+    watched = "val_mAP"
+    logged: tuple[str, ...] = ("val_mAP", "val_mAP50")
+    measures: Mapping[str, str] = {"mAP": "maximize", "mAP50": "maximize"}
 
     @property
     def config(self) -> "type[DetectConfig]":
@@ -49,6 +53,18 @@ class DetectTask:
         from trainbox.tasks.detect.check import check
 
         return check(paths, data_format=data_format, sheet=sheet)
+
+    def read_by_check(self, channels: Sequence[str]) -> Sequence[str]:
+        """Return all channels but the checkpoint's."""
+        from trainbox.tasks.detect.datasets import CHECKPOINT
+
+        return [name for name in channels if name != CHECKPOINT]
+
+    def workload(self, config: "DetectConfig", examples: int) -> Workload:
+        """Estimate what training will ask of a machine, from what was measured."""
+        from trainbox.tasks.detect.workload import workload
+
+        return workload(config, examples)
 
     def convert(self, paths: Sequence[Path], folder: Path, problems: Problems, data_format: str | None) -> str:
         """Write annotated pictures as TFRecords with a label map."""

@@ -1,10 +1,12 @@
 """The hyperparameters of ``detect``. docs/hyperparameters.md lists them; a test holds it to this file."""
 
-from typing import Any, Literal, get_args
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal, get_args
 
 from pydantic import Field, field_validator
 
 from trainbox.training.config import TrainingConfig
+from trainbox.training.search import Choice, Span
 
 Augmentation = Literal["flip", "photometric", "zoom_out", "crop", "mosaic", "vertical_flip"]
 AUGMENTATIONS: tuple[Augmentation, ...] = get_args(Augmentation)[:-1]
@@ -18,6 +20,13 @@ class DetectConfig(TrainingConfig):
 
     None means: taken from pipeline.config where it says it, else from what the data and the machine are.
     """
+
+    searched: ClassVar[Mapping[str, Span | Choice]] = {
+        "learning_rate": Span(2e-4, 5e-3, log=True),
+        "freeze": Choice(("none", "stem")),
+        "augment": Choice((("flip", "photometric"), AUGMENTATIONS, (*AUGMENTATIONS, "vertical_flip"))),
+        "fit_anchors": Choice((False, True)),
+    }
 
     model: NETWORKS | None = Field(
         None, description="The network; from pipeline.config where that is given, else ssdlite_mobilenet_v2."

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from zlib import crc32
 
 import numpy as np
 
@@ -93,7 +94,9 @@ def draw(content: bytes, answer: Mapping[str, Any], labels: Sequence[str]) -> np
     size = np.array([answer["height"], answer["width"]] * 2)
     boxes = np.array([[one["box"][edge] for edge in ("top", "left", "bottom", "right")] for one in found])
     captions = [f"{one['label']} {one['score']:.2f}" for one in found]
-    colours = [colour_of(labels.index(one["label"])) for one in found]
+    # Where the labels are not known, as of an endpoint, each still has a colour of its own in every picture.
+    numbers = [labels.index(name) if (name := one["label"]) in labels else crc32(name.encode()) for one in found]
+    colours = [colour_of(number) for number in numbers]
     return draw_boxes(decode_rgb(content)[0], boxes.reshape(-1, 4) / size, captions, colours)
 
 

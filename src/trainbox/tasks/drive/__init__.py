@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from trainbox.data.problems import Problems
 from trainbox.errors import UsageError
-from trainbox.tasks import CheckReport, Datasets, Service
+from trainbox.tasks import CheckReport, Datasets, Service, Workload
 
 if TYPE_CHECKING:
     import keras
@@ -24,6 +24,10 @@ class DriveTask:
 
     name = "drive"
     summary = "a pilot for a Donkeycar, from tubs of driving"
+    instance_type = "ml.c5.2xlarge"
+    watched = "val_loss"
+    logged: tuple[str, ...] = ()
+    measures: Mapping[str, str] = {"angle_r2": "maximize", "angle_mae": "minimize", "throttle_r2": "maximize"}
 
     @property
     def config(self) -> "type[DriveConfig]":
@@ -51,6 +55,18 @@ class DriveTask:
         if data_format is not None or sheet is not None:
             raise UsageError("Tubs are of one format and have no boxes to draw. Leave out --data-format and --sheet.")
         return check(paths)
+
+    def read_by_check(self, channels: Sequence[str]) -> Sequence[str]:
+        """Return the channels that hold tubs."""
+        from trainbox.tasks.drive.datasets import VALIDATION_CHANNELS
+
+        return [name for name in channels if name.startswith("train") or name in VALIDATION_CHANNELS]
+
+    def workload(self, config: "DriveConfig", examples: int) -> Workload:
+        """Estimate what training will ask of a machine, from what was measured."""
+        from trainbox.tasks.drive.workload import workload
+
+        return workload(config, examples)
 
     def convert(self, paths: Sequence[Path], folder: Path, problems: Problems, data_format: str | None) -> str:
         """Refuse: nothing reads tubs from TFRecords."""

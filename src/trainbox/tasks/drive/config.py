@@ -8,6 +8,7 @@ from pydantic import Field, field_validator, model_validator
 from trainbox.tasks.drive.expression import Expression
 from trainbox.tasks.drive.pilots import Dropout
 from trainbox.training.config import TrainingConfig
+from trainbox.training.search import Choice, Span
 
 Augmentation = Literal["mirror", "brightness", "contrast", "blur", "shadow"]
 AUGMENTATIONS: tuple[Augmentation, ...] = get_args(Augmentation)
@@ -27,6 +28,12 @@ class DriveConfig(TrainingConfig):
 
     only_for_training: ClassVar[tuple[str, ...]] = ("transfer",)
     counted_in_words: ClassVar[tuple[str, ...]] = ("with_slide",)
+    searched: ClassVar[Mapping[str, Span | Choice]] = {
+        "learning_rate": Span(3e-4, 3e-3, log=True),
+        "smooth_steering": Span(0, 3),
+        "augment": Choice((False, ("mirror",), AUGMENTATIONS)),
+        "dropout": Choice(("none", "dense")),
+    }
 
     pilot: Literal["linear", "categorical", "inferred", "memory", "robocars"] = Field(
         "linear", description="The network: the type the car is started with; robocars is the original job's."
