@@ -25,12 +25,10 @@ ENGINE = {"train_image", "serve_image", "toy_image"}
 Once = Callable[[str, Callable[[Path], Any]], Any]
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_itemcollected(item: pytest.Item) -> None:
     """Let slow proofs run in two lanes: one after the other what asks Docker's engine, and beside it the rest."""
-    for item in items:
-        if item.get_closest_marker("slow"):
-            item.add_marker(pytest.mark.xdist_group("engine" if _asks_the_engine(item) else "processes"))
+    if item.get_closest_marker("slow"):
+        item.add_marker(pytest.mark.xdist_group("engine" if _asks_the_engine(item) else "processes"))
 
 
 def _asks_the_engine(item: pytest.Item) -> bool:
