@@ -31,7 +31,10 @@ test: setup ## Run the tests: under 12 minutes on 2 cores.
 	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal
 
 slow: setup browser ## Run the slow proofs: real donkeycar, real data, a real browser, Docker, faults.
-	$(BIN)/python -m pytest -m slow -rs --numprocesses 2 --dist loadgroup
+	@log=$$(mktemp); $(BIN)/python -m pytest -m 'slow and engine' -rs >"$$log" 2>&1 & engine=$$!; \
+	  trap 'kill $$engine; rm -f "$$log"' INT TERM; \
+	  $(BIN)/python -m pytest -m 'slow and not engine' -rs; status=$$?; \
+	  wait $$engine || status=1; cat "$$log"; rm -f "$$log"; exit $$status
 
 browser: setup ## Get a Chromium for the page's tests, unless the machine has one.
 	@command -v chromium chromium-browser google-chrome >/dev/null || \

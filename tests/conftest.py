@@ -26,9 +26,9 @@ Once = Callable[[str, Callable[[Path], Any]], Any]
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Let slow proofs run in two lanes: one after the other what asks Docker's engine, and beside it the rest."""
-    if item.get_closest_marker("slow"):
-        item.add_marker(pytest.mark.xdist_group("engine" if _asks_the_engine(item) else "processes"))
+    """Mark what asks Docker's engine: of the slow proofs, the Makefile runs those beside the others."""
+    if _asks_the_engine(item):
+        item.add_marker("engine")
 
 
 def _asks_the_engine(item: pytest.Item) -> bool:
