@@ -78,7 +78,8 @@ class Account:
     @property
     def partition(self) -> str:
         """The part of AWS: aws, aws-cn, aws-us-gov."""
-        return str(self.session.get_partition_for_region(self.region))
+        with said_by_aws(f"tell which part of AWS the region {self.region} is in"):
+            return str(self.session.get_partition_for_region(self.region))
 
 
 def _session(region: str | None, profile: str | None) -> "boto3.Session":

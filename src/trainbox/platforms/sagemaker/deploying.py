@@ -133,8 +133,9 @@ def _make_all(one: _Deployment) -> None:
         # What scales cannot change its machines.
         scaling.remove(one.account, one.name)
     with said_by_aws(f"update the endpoint '{one.name}'"):
-        sagemaker.update_endpoint(**hosting.update)
+        # The tags first: once the endpoint moves, what it moves to must not be taken back for want of a tag.
         sagemaker.add_tags(ResourceArn=one.before.arn, Tags=hosting.all_tags)
+        sagemaker.update_endpoint(**hosting.update)
 
 
 def _make(what: str, create: Callable[..., object], request: Mapping[str, Any]) -> None:
@@ -196,7 +197,8 @@ def _settle(one: _Deployment) -> None:
     """Have the endpoint scale as it should, and remove what earlier deployments left."""
     if isinstance(one.hosting.on, Instances):
         wanted = one.hosting.on.autoscale
-        if scaling.bounds(one.account, one.name) != wanted:
+        # Given again where it scales already: bounds may stand without the policy that uses them.
+        if wanted or scaling.bounds(one.account, one.name):
             scaling.set_bounds(one.account, one.name, wanted, one.hosting.task)
     endpoints.sweep(one.account, one.name, Removed(one.name), keep=one.wanted)
 

@@ -42,6 +42,7 @@ def said_by_aws(doing: str) -> Iterator[None]:
     Raises LoggedOut without valid credentials, AwsRefused where the request itself is wrong, AwsFailed otherwise.
     """
     try:
+        from boto3.exceptions import Boto3Error
         from botocore import exceptions
     except ImportError:
         yield
@@ -63,7 +64,7 @@ def said_by_aws(doing: str) -> Iterator[None]:
         exceptions.CredentialRetrievalError,
     ) as problem:
         raise LoggedOut(f"Cannot {doing}: {_flat(str(problem))}. {LOG_IN_AGAIN}") from problem
-    except exceptions.BotoCoreError as problem:
+    except (exceptions.BotoCoreError, Boto3Error) as problem:
         raise AwsFailed(f"Cannot {doing}: {_flat(str(problem))}.") from problem
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from trainbox.errors import UsageError
+from trainbox.platforms.sagemaker.plan import has_own_disk
 
 NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}")
 ROLE = re.compile(r"arn:aws[a-z-]*:iam::\d{12}:role/?[a-zA-Z_0-9+=,.@\-/]+")
@@ -118,7 +119,7 @@ class Hosting:
         """The request of CreateEndpointConfig."""
         variant = {"VariantName": VARIANT, "ModelName": self.model["ModelName"], **self._resources()}
         request: dict[str, Any] = {"ProductionVariants": [variant]}
-        if self.kms_key:
+        if self.kms_key and not (isinstance(self.on, Instances) and has_own_disk(self.on.instance_type)):
             request["KmsKeyId"] = self.kms_key
         if isinstance(self.on, Instances) and self.on.capture_percent:
             request["DataCaptureConfig"] = self._capture(self.on.capture_percent)

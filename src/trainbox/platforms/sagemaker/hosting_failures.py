@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from trainbox.data.text import printable
 from trainbox.errors import TrainboxError
 from trainbox.platforms.sagemaker.account import Account
 from trainbox.platforms.sagemaker.failures import AwsFailed, said_by_aws
@@ -77,7 +78,7 @@ def last_lines(account: Account, group: str, prefix: str = "") -> list[str]:
                 return []
             newest = max(streams, key=_telling)["logStreamName"]
             found = client.get_log_events(logGroupName=group, logStreamName=newest, limit=LINES, startFromHead=False)
-            return [event["message"].rstrip() for event in found["events"]]
+            return [printable(event["message"].rstrip().replace("\t", " ")) for event in found["events"]]
     except AwsFailed as problem:
         return [] if problem.code == "ResourceNotFoundException" else [str(problem)]
 

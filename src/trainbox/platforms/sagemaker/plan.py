@@ -34,7 +34,7 @@ _PATTERNS = {
 _NETWORK = re.compile(r"[-0-9a-zA-Z]{1,32}")
 _TAG = re.compile(r"[\w\s.:/=+\-@]*")
 _VARIABLE = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]{0,511}")
-_SECRET_NAME = re.compile(r"(?i)(secret|passw|token|credential|api_?key|access_?key|private_?key)")
+_SECRET_NAME = re.compile(r"(?i)(secret|passw|(^|_)token(_|$)|credential|api_?key|access_?key|private_?key)")
 _SECRET_VALUE = re.compile(r"\b(AKIA|ASIA)[A-Z0-9]{16}\b|-----BEGIN [A-Z ]*PRIVATE KEY-----")
 
 

@@ -129,7 +129,7 @@ def _key(account: Account, kms_key: str) -> dict[str, Any]:
             f"Rights cannot be given on an alias. Give the key's ARN or id with --kms-key. Received: {kms_key}."
         )
     place = f"arn:{account.partition}:kms:{account.region}:{account.number}:key/{kms_key}"
-    actions = ("kms:Decrypt", "kms:GenerateDataKey", "kms:DescribeKey", "kms:CreateGrant")
+    actions = ("kms:Encrypt", "kms:Decrypt", "kms:GenerateDataKey", "kms:DescribeKey", "kms:CreateGrant")
     return _allow("Key", actions, [kms_key if kms_key.startswith("arn:") else place])
 
 

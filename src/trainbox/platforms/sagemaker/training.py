@@ -10,6 +10,7 @@ from trainbox.platforms.sagemaker import advice, inputs, request, results, showi
 from trainbox.platforms.sagemaker.account import Account
 from trainbox.platforms.sagemaker.failures import AwsFailed, AwsRefused, said_by_aws
 from trainbox.platforms.sagemaker.leaving import Told
+from trainbox.platforms.sagemaker.likeness import includes
 from trainbox.platforms.sagemaker.plan import Plan
 
 Say = Callable[[str], None]
@@ -71,6 +72,9 @@ def create(account: Account, wanted: Mapping[str, Any]) -> None:
             raise AwsRefused(f"{refused} Give another --name.", refused.code) from refused
         advised = advice.of(f"{refused.code} {refused}")
         raise AwsRefused(f"{refused} {advised}".rstrip(), refused.code) from refused
+    except AwsFailed as problem:
+        line = f"{problem} The job may have been created all the same, and be billed. {watching.how_to_go_on(job)}"
+        raise type(problem)(line, problem.code) from problem
 
 
 def _was_asked_twice(account: Account, problem: Any, wanted: Mapping[str, Any]) -> bool:
@@ -80,4 +84,4 @@ def _was_asked_twice(account: Account, problem: Any, wanted: Mapping[str, Any]) 
     there = watching.describe(account, wanted["TrainingJobName"])
     same = ("RoleArn", "HyperParameters", "InputDataConfig", "OutputDataConfig", "ResourceConfig")
     age = watching.server_time(there) - there["CreationTime"]
-    return age.total_seconds() < 600 and all(there.get(key) == wanted[key] for key in same)
+    return age.total_seconds() < 600 and all(includes(there.get(key), wanted[key]) for key in same)

@@ -24,6 +24,7 @@ from trainbox.platforms.sagemaker.hosting import (
     refuse_role_and_image,
 )
 from trainbox.platforms.sagemaker.hosting_failures import TRANSFORM_LOGS, HostingFailed, failed, last_lines
+from trainbox.platforms.sagemaker.plan import has_own_disk
 from trainbox.platforms.sagemaker.waiting import settled
 from trainbox.serving.remote import accepted
 
@@ -86,7 +87,7 @@ class Batch:
     def transform_job(self) -> dict[str, Any]:
         """The request of CreateTransformJob: each picture a request, its answer NAME.out."""
         key = {"KmsKeyId": self.kms_key} if self.kms_key else {}
-        volume_key = {"VolumeKmsKeyId": self.kms_key} if self.kms_key else {}
+        volume_key = {} if not self.kms_key or has_own_disk(self.instance_type) else {"VolumeKmsKeyId": self.kms_key}
         place = {"S3DataType": "S3Prefix", "S3Uri": self.source}
         accept = accepted(tasks.get(self.task).service())
         return {
@@ -188,8 +189,8 @@ def _told(account: Account, name: str, say: Say) -> Iterator[None]:
         else:
             say(
                 f"Transform job '{name}' goes on by itself, and is paid until its end. "
-                f"Stop it: aws sagemaker stop-transform-job --transform-job-name {name}; "
-                f"then remove its model: aws sagemaker delete-model --model-name {name}"
+                f"Stop it: aws sagemaker stop-transform-job --region {account.region} --transform-job-name {name}; "
+                f"then remove its model: aws sagemaker delete-model --region {account.region} --model-name {name}"
             )
         raise
 
