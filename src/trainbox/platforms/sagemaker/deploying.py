@@ -87,7 +87,12 @@ def _before(account: Account, hosting: Hosting, say: Say) -> Endpoint | None:
         return None
     if not found.ours:
         raise UsageError(f"Endpoint '{hosting.name}' exists, and not of Trainbox's making. Give another NAME.")
-    if found.status in ("Failed", "OutOfService", "UpdateRollbackFailed"):
+    if found.status == "UpdateRollbackFailed":
+        raise UsageError(
+            f"Endpoint '{hosting.name}' is {found.status}: it answers with a mix of two models. "
+            f"Remove it, then deploy again: trainbox undeploy {hosting.name}."
+        )
+    if found.status in ("Failed", "OutOfService"):
         say(f"Endpoint '{hosting.name}' is {found.status}: it is removed and made anew.")
         endpoints.undeploy(account, hosting.name, say)
         return None
@@ -132,10 +137,17 @@ def _make_all(one: _Deployment) -> None:
     if one.scaled:
         # What scales cannot change its machines.
         scaling.remove(one.account, one.name)
-    with said_by_aws(f"update the endpoint '{one.name}'"):
+    with said_by_aws(f"tag the endpoint '{one.name}'"):
         # The tags first: once the endpoint moves, what it moves to must not be taken back for want of a tag.
         sagemaker.add_tags(ResourceArn=one.before.arn, Tags=hosting.all_tags)
-        sagemaker.update_endpoint(**hosting.update)
+    try:
+        with said_by_aws(f"update the endpoint '{one.name}'"):
+            sagemaker.update_endpoint(**hosting.update)
+    except AwsFailed:
+        # Where an answer was lost, botocore asks again, and is refused because the endpoint moves already.
+        now = endpoints.find(one.account, one.name)
+        if now is None or now.heading_for != one.wanted:
+            raise
 
 
 def _make(what: str, create: Callable[..., object], request: Mapping[str, Any]) -> None:
@@ -226,7 +238,7 @@ def _take_back(one: _Deployment) -> None:
         status = endpoints.wait(one.account, one.name, one.say)["EndpointStatus"]
     if status != IN_SERVICE:
         raise HostingFailed(
-            f"Endpoint '{one.name}' is {status}: neither the new model nor the old one answers. "
+            f"Endpoint '{one.name}' is {status}: it cannot be relied on that the old model answers. "
             f"Deploy again, or remove it: trainbox undeploy {one.name}."
         )
     one.say(f"Endpoint '{one.name}' has the model that it had before.")

@@ -11,8 +11,8 @@ from types import FrameType
 Say = Callable[[str], None]
 
 
-class Told(BaseException):
-    """Ctrl-C or SIGTERM arrived: ``number`` is the signal's. Not an Exception, so that nothing on the way takes it."""
+class Told(KeyboardInterrupt):
+    """Ctrl-C or SIGTERM arrived: ``number`` is the signal's. Whoever does not know it ends as at any ctrl-C."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number)

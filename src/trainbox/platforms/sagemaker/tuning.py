@@ -15,6 +15,7 @@ from trainbox.platforms.sagemaker import advice, inputs, results, tuning_request
 from trainbox.platforms.sagemaker.account import Account
 from trainbox.platforms.sagemaker.failures import AwsFailed, AwsRefused, LoggedOut, said_by_aws
 from trainbox.platforms.sagemaker.leaving import Choice, Signals, Told, choose
+from trainbox.platforms.sagemaker.likeness import includes
 from trainbox.platforms.sagemaker.plan import Plan
 from trainbox.platforms.search import Search
 from trainbox.platforms.study import Record
@@ -24,6 +25,8 @@ FILE = "tuning-job.json"
 """In the folder of a search: which tuning job it is, so that another turn goes on with it."""
 ENDED = frozenset({"Completed", "Failed", "Stopped"})
 SECONDS_BETWEEN_LOOKS = 10.0
+LONGEST_TO_ASK = 600.0
+"""Seconds that botocore may take to ask again for what was answered and lost."""
 
 Say = Callable[[str], None]
 
@@ -41,9 +44,14 @@ def run(search: Search, out: Path, *, plan: Plan, account: Account, name: str, d
     out.mkdir(parents=True, exist_ok=True)
     with Signals().handled() as signals:
         with signals.later():
-            create(account, request)
+            # Written first: a tuning job whose creation was asked for must be found again, whatever happens then.
             kept = {"name": name, "region": plan.region, **search.description()}
             (out / FILE).write_text(json.dumps(kept, indent=2) + "\n", encoding="utf-8")
+            try:
+                create(account, request)
+            except AwsRefused:
+                (out / FILE).unlink()
+                raise
         say(f"Tuning job '{name}' was created. Go on with it later: trainbox tune ... --resume --out {out}")
         if detach and not signals.kept:
             return None
@@ -68,8 +76,22 @@ def create(account: Account, request: Mapping[str, Any]) -> None:
             account.sagemaker.create_hyper_parameter_tuning_job(**request)
     except AwsRefused as refused:
         if refused.code == "ResourceInUse":
+            if _was_asked_twice(account, refused.__cause__, request):
+                return
             raise AwsRefused(f"{refused} Try again: the name says the second.", refused.code) from refused
         raise AwsRefused(f"{refused} {advice.of(f'{refused.code} {refused}')}".rstrip(), refused.code) from refused
+
+
+def _was_asked_twice(account: Account, problem: Any, request: Mapping[str, Any]) -> bool:
+    """Tell whether the name is taken by this very job: where an answer was lost, botocore asks again by itself."""
+    if not problem.response.get("ResponseMetadata", {}).get("RetryAttempts"):
+        return False
+    name = request["HyperParameterTuningJobName"]
+    with said_by_aws(f"look at the tuning job '{name}'"):
+        there = account.sagemaker.describe_hyper_parameter_tuning_job(HyperParameterTuningJobName=name)
+    age = (watching.server_time(there) - there["CreationTime"]).total_seconds()
+    key = "HyperParameterTuningJobConfig"
+    return age < LONGEST_TO_ASK and includes(there.get(key), request[key])
 
 
 @dataclass
@@ -93,10 +115,10 @@ class _Watch:
                 signals.deliver()
                 return self._found(self._until_ended())
             except Told as told:
-                if self._leaves(told):
+                if self._leaves(told, signals):
                     return None
 
-    def _leaves(self, told: Told) -> bool:
+    def _leaves(self, told: Told, signals: Signals) -> bool:
         chosen = Choice.DETACH if self._stopping else choose(told, self.name, self.say)
         if chosen is Choice.DETACH:
             self.say(f"Tuning job '{self.name}' is left to itself. {self._how_to_go_on()}")
@@ -104,7 +126,7 @@ class _Watch:
         if chosen is Choice.STOP:
             self._stopping = True
             self.say("Stopping: trainings under way write the best model they have. Once more leaves without waiting.")
-            with said_by_aws(f"stop the tuning job '{self.name}'"):
+            with signals.later(), said_by_aws(f"stop the tuning job '{self.name}'"):
                 self.account.sagemaker.stop_hyper_parameter_tuning_job(HyperParameterTuningJobName=self.name)
         return False
 
