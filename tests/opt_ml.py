@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-TRAINING_SECONDS = 400
+TRAINING_SECONDS = 560
 QUICK = {"epochs": "2", "seed": "7"}
 
 

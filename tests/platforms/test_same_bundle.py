@@ -14,7 +14,7 @@ from trainbox.platforms.job import TrainingJob
 from trainbox.platforms.sagemaker import training
 from trainbox.platforms.sagemaker.plan import Plan
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 SAME_BYTES = (".tflite", ".txt", ".pbtxt", "hyperparameters.json")
 """Files that say nothing of when and where they were made."""
