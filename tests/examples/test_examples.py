@@ -145,6 +145,7 @@ def test_a_detector_is_served(tmp_path: Path, trained: Callable[[str], Trained])
     process = subprocess.Popen(command, cwd=tmp_path, env={**os.environ, **path}, text=True)
     try:
         wait_ready(port, process)
+        assert process.poll() is None, "it answered, and is still there"
     finally:
         process.terminate()
         process.wait(40)
