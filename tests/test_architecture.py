@@ -22,6 +22,8 @@ LAYERS = [
     {"errors"},
 ]
 DEPTH = {name: depth for depth, layer in enumerate(LAYERS) for name in layer}
+# The same within the platform SageMaker.
+SAGEMAKER = [{"running", "hosting"}, {"asking"}, {"setup", "storage"}, {"aws"}]
 # Words for what was skipped are shared by all: the type holds no logic of reading data.
 EVERYONE_MAY_IMPORT = {"trainbox.data.problems"}
 FRAMEWORKS = ("tensorflow", "keras", "jax", "boto3", "h5py", "matplotlib")
@@ -71,6 +73,15 @@ def test_only_the_platform_sagemaker_talks_to_aws(path: Path) -> None:
     if path.is_relative_to(SOURCE / "platforms/sagemaker"):
         return
     assert not [name for name in imported(path) if name.split(".")[0] in {"boto3", "botocore"}]
+
+
+@pytest.mark.parametrize("path", sorted((SOURCE / "platforms/sagemaker").glob("*/*.py")), ids=lambda path: path.stem)
+def test_imports_point_right_within_sagemaker(path: Path) -> None:
+    depth = {name: depth for depth, layer in enumerate(SAGEMAKER) for name in layer}
+    here, prefix = path.parent.name, "trainbox.platforms.sagemaker."
+    for name in imported(path):
+        there = name.removeprefix(prefix).split(".")[0] if name.startswith(prefix) else here
+        assert there == here or depth[there] > depth[here], f"{here} imports {name}"
 
 
 def test_tasks_are_strangers_to_each_other() -> None:

@@ -11,7 +11,7 @@ from amazon.cloud import KEY_ID, REGION, SECRET, Cloud
 from amazon.faults import Faults
 from amazon.sagemaker import SageMaker
 from amazon.traffic import Asked
-from trainbox.platforms.sagemaker.account import Account
+from trainbox.platforms.sagemaker.aws.account import Account
 
 BUCKET, ROLE, REPOSITORY, TAG = "trainbox-tests", "trainbox-tests", "trainbox", "1.0"
 MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"

@@ -38,8 +38,8 @@ try:
         docker.run(job, Path(out), image=image, say=say)
     elif platform == "sagemaker":
         import json
-        from trainbox.platforms.sagemaker import training
-        from trainbox.platforms.sagemaker.plan import Plan
+        from trainbox.platforms.sagemaker.running import training
+        from trainbox.platforms.sagemaker.asking.plan import Plan
         log = lambda line: print("SAYS", line, file=sys.stderr if "lingering" in line else sys.stdout, flush=True)
         training.run(job, Path(out), plan=Plan(**json.loads(image)), say=log)
     else:
@@ -115,8 +115,8 @@ class AtSageMaker(Platform):
 
     def run(self, job: TrainingJob, out: Path, **options: Any) -> Path | None:
         """Run a job to its end; what it and the platform say goes to standard error, as the command line has it."""
-        from trainbox.platforms.sagemaker import training
-        from trainbox.platforms.sagemaker.plan import Plan
+        from trainbox.platforms.sagemaker.asking.plan import Plan
+        from trainbox.platforms.sagemaker.running import training
 
         # A job's name is never free again.
         self._aws.sagemaker.training.jobs.pop(job.name, None)

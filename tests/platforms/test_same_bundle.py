@@ -11,8 +11,8 @@ from amazon.aws import Aws
 from opt_ml import quick
 from trainbox.platforms import docker, local
 from trainbox.platforms.job import TrainingJob
-from trainbox.platforms.sagemaker import training
-from trainbox.platforms.sagemaker.plan import Plan
+from trainbox.platforms.sagemaker.asking.plan import Plan
+from trainbox.platforms.sagemaker.running import training
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 

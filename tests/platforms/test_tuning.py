@@ -18,7 +18,7 @@ from trainbox import tasks
 from trainbox.errors import UsageError
 from trainbox.platforms import study, tuning
 from trainbox.platforms.job import TrainingJob
-from trainbox.platforms.sagemaker.request import metric_definitions
+from trainbox.platforms.sagemaker.asking.request import metric_definitions
 from trainbox.platforms.search import Search, space
 
 Toy = Callable[..., TrainingJob]

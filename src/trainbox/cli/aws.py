@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from trainbox.platforms.sagemaker.account import Account
+    from trainbox.platforms.sagemaker.aws.account import Account
 
 JobName = Annotated[str, typer.Argument(metavar="JOB", help="The training job's name.")]
 Region = Annotated[
@@ -17,7 +17,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON."
 
 def opened(region: str | None, profile: str | None) -> "Account":
     """Open the account that the options name, else trainbox.toml, else the AWS configuration; raise UsageError."""
-    from trainbox.platforms.sagemaker.account import Account
+    from trainbox.platforms.sagemaker.aws.account import Account
     from trainbox.platforms.settings import Settings
 
     kept = Settings.read().sagemaker

@@ -7,8 +7,8 @@ from trainbox.cli.hosting_options import PREFIX, Chosen, Given, print_json, say
 from trainbox.errors import UsageError
 
 if TYPE_CHECKING:
-    from trainbox.platforms.sagemaker.artifact import Artifact
-    from trainbox.platforms.sagemaker.transform import Batch
+    from trainbox.platforms.sagemaker.hosting.transform import Batch
+    from trainbox.platforms.sagemaker.storage.artifact import Artifact
 
 INSTANCE_TYPE = "ml.m5.large"
 MOST_NAMED = 10
@@ -26,8 +26,8 @@ def run(
     as_json: bool,
 ) -> None:
     """Ask ``model`` about all below ``source``, and say what came of it; raise what the platform raises."""
-    from trainbox.platforms.sagemaker import artifact as artifacts
-    from trainbox.platforms.sagemaker import checks, transform
+    from trainbox.platforms.sagemaker.hosting import checks, transform
+    from trainbox.platforms.sagemaker.storage import artifact as artifacts
 
     options = given.chosen()
     for address in (source, out):
@@ -62,7 +62,7 @@ def _batch(
     options: Chosen,
     objects: dict[str, int],
 ) -> "Batch":
-    from trainbox.platforms.sagemaker import transform
+    from trainbox.platforms.sagemaker.hosting import transform
 
     artifact.refuse_unserved("model.tflite")
     role, image = options.role_and_image(artifact)

@@ -11,9 +11,9 @@ from trainbox.cli.hosting_options import PREFIX, Chosen, print_json, say
 from trainbox.errors import UsageError
 
 if TYPE_CHECKING:
-    from trainbox.platforms.sagemaker.artifact import Artifact
-    from trainbox.platforms.sagemaker.deploying import Deployed
-    from trainbox.platforms.sagemaker.hosting import Hosting, Instances, Serverless
+    from trainbox.platforms.sagemaker.hosting.deploying import Deployed
+    from trainbox.platforms.sagemaker.hosting.request import Hosting, Instances, Serverless
+    from trainbox.platforms.sagemaker.storage.artifact import Artifact
 
 
 def deploy(
@@ -68,8 +68,8 @@ def deploy(
     \b
     Example: trainbox deploy pilot my-pilot --memory 2048
     """
-    from trainbox.platforms.sagemaker import artifact as artifacts
-    from trainbox.platforms.sagemaker.hosting import refuse_name
+    from trainbox.platforms.sagemaker.hosting.request import refuse_name
+    from trainbox.platforms.sagemaker.storage import artifact as artifacts
 
     refuse_name(name)
     on = _machines(serverless, memory, concurrency, instance_type, instances, autoscale, capture)
@@ -88,8 +88,8 @@ def deploy(
 
 
 def _deploy(hosting: "Hosting", artifact: "Artifact", picture: bytes, options: Chosen, wait: bool) -> "Deployed":
-    from trainbox.platforms.sagemaker import artifact as artifacts
-    from trainbox.platforms.sagemaker import checks, deploying
+    from trainbox.platforms.sagemaker.hosting import checks, deploying
+    from trainbox.platforms.sagemaker.storage import artifact as artifacts
 
     account = options.account()
     checks.refuse_unknown_type(hosting)
@@ -107,7 +107,7 @@ def _machines(
     capture: int,
 ) -> "Serverless | Instances":
     """Return what the model is hosted on; raise UsageError for options that do not go together."""
-    from trainbox.platforms.sagemaker.hosting import Instances, Serverless
+    from trainbox.platforms.sagemaker.hosting.request import Instances, Serverless
 
     if instance_type is None:
         for option, given, instead in (
@@ -143,7 +143,7 @@ def _refuse_unwaited(autoscale: str | None, no_wait: bool) -> None:
 
 
 def _hosting(name: str, on: "Serverless | Instances", file: str, artifact: "Artifact", options: Chosen) -> "Hosting":
-    from trainbox.platforms.sagemaker.hosting import Hosting, Instances
+    from trainbox.platforms.sagemaker.hosting.request import Hosting, Instances
 
     role, image = options.role_and_image(artifact)
     if isinstance(on, Instances) and on.capture_percent and not options.bucket:
@@ -170,7 +170,7 @@ def _picture(given: Path | None, artifact: "Artifact") -> bytes:
     """Return what the endpoint is tried with; raise UsageError where it is no picture."""
     from trainbox.data.files import UnreadableFile
     from trainbox.data.images import decode_rgb
-    from trainbox.platforms.sagemaker.checks import drawn_picture
+    from trainbox.platforms.sagemaker.hosting.checks import drawn_picture
 
     if given is None:
         return artifact.picture or drawn_picture()
@@ -185,8 +185,8 @@ def _picture(given: Path | None, artifact: "Artifact") -> bytes:
 
 def _requests(hosting: "Hosting") -> dict[str, Any]:
     """Return what would be asked, checked against botocore's model of SageMaker."""
-    from trainbox.platforms.sagemaker import checks, scaling
-    from trainbox.platforms.sagemaker.hosting import Instances
+    from trainbox.platforms.sagemaker.hosting import checks, scaling
+    from trainbox.platforms.sagemaker.hosting.request import Instances
 
     checks.refuse_unknown_type(hosting)
     asked = {
@@ -204,7 +204,7 @@ def _requests(hosting: "Hosting") -> dict[str, Any]:
 
 
 def _warn(hosting: "Hosting", options: Chosen) -> None:
-    from trainbox.platforms.sagemaker.hosting import Instances, Serverless
+    from trainbox.platforms.sagemaker.hosting.request import Instances, Serverless
 
     if isinstance(hosting.on, Serverless) and options.settings.subnets:
         say("Serverless hosting is in no VPC: the subnets of trainbox.toml are left out.")
@@ -213,7 +213,7 @@ def _warn(hosting: "Hosting", options: Chosen) -> None:
 
 
 def _print(result: "Deployed", hosting: "Hosting", as_json: bool) -> None:
-    from trainbox.platforms.sagemaker.checks import idle_cost
+    from trainbox.platforms.sagemaker.hosting.checks import idle_cost
 
     ask = f"trainbox predict endpoint:{result.endpoint} FILE..."
     cost = idle_cost(hosting)

@@ -11,7 +11,7 @@ import typer
 from trainbox.cli.aws import AsJson, JobName, Profile, Region, opened
 
 if TYPE_CHECKING:
-    from trainbox.platforms.sagemaker.account import Account
+    from trainbox.platforms.sagemaker.aws.account import Account
 
 
 def fetch(
@@ -33,7 +33,7 @@ def fetch(
     Example: trainbox fetch drive-20261122-101500 --out pilot
     """
     from trainbox.platforms import place
-    from trainbox.platforms.sagemaker import results, watching
+    from trainbox.platforms.sagemaker.running import results, watching
 
     out = out or Path(job)
     place.refuse(out, overwrite)
@@ -46,8 +46,8 @@ def fetch(
 
 def _last_lines(account: "Account", job: str) -> Sequence[str]:
     """Say what a failed job said last; whoever fetches it did not watch it."""
-    from trainbox.platforms.sagemaker.failures import AwsFailed
-    from trainbox.platforms.sagemaker.logs import Log
+    from trainbox.platforms.sagemaker.aws.failures import AwsFailed
+    from trainbox.platforms.sagemaker.aws.logs import Log
 
     log = Log(account, job)
     try:

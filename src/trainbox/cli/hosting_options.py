@@ -12,8 +12,8 @@ from trainbox.errors import UsageError
 from trainbox.platforms.settings import SageMakerSettings, Settings
 
 if TYPE_CHECKING:
-    from trainbox.platforms.sagemaker.account import Account
-    from trainbox.platforms.sagemaker.artifact import Artifact
+    from trainbox.platforms.sagemaker.aws.account import Account
+    from trainbox.platforms.sagemaker.storage.artifact import Artifact
 
 PREFIX = "trainbox"
 
@@ -47,7 +47,7 @@ class Chosen:
 
     def account(self) -> "Account":
         """Open the AWS account."""
-        from trainbox.platforms.sagemaker.account import Account
+        from trainbox.platforms.sagemaker.aws.account import Account
 
         return Account.open(self.region, self.profile)
 

@@ -99,8 +99,8 @@ def push(
     \b
     Example: trainbox image push trainbox:train --save
     """
-    from trainbox.platforms.sagemaker import registry
-    from trainbox.platforms.sagemaker.account import Account
+    from trainbox.platforms.sagemaker.aws.account import Account
+    from trainbox.platforms.sagemaker.setup import registry
 
     kept = Settings.read().sagemaker
     account = Account.open(region or kept.region, profile or kept.profile)

@@ -12,7 +12,7 @@ from trainbox.platforms import settings
 from trainbox.platforms.settings import FILE, Settings
 
 if TYPE_CHECKING:
-    from trainbox.platforms.sagemaker.account import Account
+    from trainbox.platforms.sagemaker.aws.account import Account
 
 
 @dataclass(frozen=True)
@@ -113,8 +113,8 @@ class Answers:
 
 def _ask(answers: Answers) -> Answers:
     """Ask on the terminal for what no option said; an empty answer leaves a setting out."""
-    from trainbox.platforms.sagemaker import bucket, role
-    from trainbox.platforms.sagemaker.account import Account
+    from trainbox.platforms.sagemaker.aws.account import Account
+    from trainbox.platforms.sagemaker.setup import bucket, role
 
     values = {**_known(), **answers.values}
 
@@ -141,7 +141,7 @@ def _known() -> dict[str, Any]:
 
 
 def _usual_region(profile: str | None) -> str:
-    from trainbox.platforms.sagemaker.account import Account
+    from trainbox.platforms.sagemaker.aws.account import Account
 
     try:
         return Account.open(None, profile).region
@@ -158,7 +158,7 @@ def _prepared(answers: Answers, overwrite: bool) -> tuple[dict[str, Any], "Accou
 
     AWS is asked only where something is to be made, or where a role's ARN must be found out.
     """
-    from trainbox.platforms.sagemaker import role as roles
+    from trainbox.platforms.sagemaker.setup import role as roles
 
     values = dict(answers.values)
     known = {**_known(), **values}
@@ -166,7 +166,7 @@ def _prepared(answers: Answers, overwrite: bool) -> tuple[dict[str, Any], "Accou
     if not (answers.create_bucket or answers.create_role or unnamed):
         _refuse_differing(values, overwrite)
         return values, None, Making()
-    from trainbox.platforms.sagemaker.account import Account
+    from trainbox.platforms.sagemaker.aws.account import Account
 
     account = Account.open(known.get("region"), known.get("profile"))
     values["region"] = known["region"] = account.region
@@ -188,7 +188,7 @@ def _arn(account: "Account", name: str, given: str | None) -> str:
 
 
 def _making(account: "Account", answers: Answers, known: dict[str, Any]) -> Making:
-    from trainbox.platforms.sagemaker import bucket, role
+    from trainbox.platforms.sagemaker.setup import bucket, role
 
     bucket_name = known.get("bucket") or bucket.default_name(account)
     bucket.refuse_name(bucket_name)
@@ -238,7 +238,7 @@ def _make(account: "Account | None", making: Making, values: dict[str, Any]) -> 
     made: dict[str, Any] = {"bucket": None, "role": None}
     if account is None:
         return made
-    from trainbox.platforms.sagemaker import bucket, role
+    from trainbox.platforms.sagemaker.setup import bucket, role
 
     if making.bucket:
         made["bucket"] = asdict(bucket.ensure(account, making.bucket, _say))

@@ -10,7 +10,7 @@ import typer
 from trainbox.cli.aws import AsJson, Profile, Region, opened
 
 if TYPE_CHECKING:
-    from trainbox.platforms.sagemaker.recent import RecentJob
+    from trainbox.platforms.sagemaker.running.recent import RecentJob
 
 STATUSES = ("InProgress", "Completed", "Failed", "Stopping", "Stopped")
 
@@ -30,7 +30,7 @@ def jobs(
     Example: trainbox jobs --status InProgress
     """
     from trainbox.errors import UsageError
-    from trainbox.platforms.sagemaker.recent import recent
+    from trainbox.platforms.sagemaker.running.recent import recent
 
     if status and status not in STATUSES:
         raise UsageError(f"--status must be one of {', '.join(STATUSES)}. Received: {status!r}.")
@@ -46,7 +46,7 @@ def _print_table(found: "Sequence[RecentJob]") -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from trainbox.platforms.sagemaker.bill import duration
+    from trainbox.platforms.sagemaker.running.bill import duration
 
     table = Table("job", "task", "status", "created (UTC)", "took", "billed", "USD", box=None, pad_edge=False)
     for job in found:

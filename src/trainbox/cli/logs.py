@@ -8,7 +8,7 @@ import typer
 from trainbox.cli.aws import JobName, Profile, Region, opened
 
 if TYPE_CHECKING:
-    from trainbox.platforms.sagemaker.account import Account
+    from trainbox.platforms.sagemaker.aws.account import Account
 
 
 def logs(
@@ -26,8 +26,8 @@ def logs(
     \b
     Example: trainbox logs -f drive-20261122-101500
     """
-    from trainbox.platforms.sagemaker.logs import Log
-    from trainbox.platforms.sagemaker.watching import describe
+    from trainbox.platforms.sagemaker.aws.logs import Log
+    from trainbox.platforms.sagemaker.running.watching import describe
 
     account = opened(region, profile)
     if follow:
@@ -43,9 +43,9 @@ def logs(
 
 
 def _follow(account: "Account", job: str) -> None:
-    from trainbox.platforms.sagemaker import advice, results
-    from trainbox.platforms.sagemaker.showing import Plain
-    from trainbox.platforms.sagemaker.watching import Watch, describe
+    from trainbox.platforms.sagemaker.running import advice, results
+    from trainbox.platforms.sagemaker.running.showing import Plain
+    from trainbox.platforms.sagemaker.running.watching import Watch, describe
 
     describe(account, job)
     watch = Watch(account, job, Plain(_print, states=_say), _say)

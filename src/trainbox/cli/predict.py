@@ -106,7 +106,7 @@ def _opened(model: str, threshold: float | None, options: hosting_options.Given)
             yield remote
         return
     if model.startswith(ENDPOINT):
-        from trainbox.platforms.sagemaker.invoking import OverSageMaker
+        from trainbox.platforms.sagemaker.hosting.invoking import OverSageMaker
         from trainbox.serving.remote import RemotePredictor
 
         account = options.chosen().account()

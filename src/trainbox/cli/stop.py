@@ -13,7 +13,7 @@ def stop(job: JobName, region: Region = None, profile: Profile = None, as_json: 
     \b
     Example: trainbox stop drive-20261122-101500
     """
-    from trainbox.platforms.sagemaker import watching
+    from trainbox.platforms.sagemaker.running import watching
 
     account = opened(region, profile)
     was_running = watching.stop(account, job)

@@ -10,14 +10,14 @@ from trainbox.cli.sagemaker_options import SageMakerOptions, pairs, seconds
 from trainbox.errors import UsageError
 from trainbox.platforms import place
 from trainbox.platforms.job import TrainingJob
-from trainbox.platforms.sagemaker import inputs, job_data
-from trainbox.platforms.sagemaker.account import Account
-from trainbox.platforms.sagemaker.estimate import Estimate, estimate, expected_seconds, seconds_for
-from trainbox.platforms.sagemaker.plan import DEFAULT_MAX_RUNTIME, Plan, volume_for
-from trainbox.platforms.sagemaker.request import as_command, training_job
+from trainbox.platforms.sagemaker.asking.estimate import Estimate, estimate, expected_seconds, seconds_for
+from trainbox.platforms.sagemaker.asking.plan import DEFAULT_MAX_RUNTIME, Plan, volume_for
+from trainbox.platforms.sagemaker.asking.request import as_command, training_job
+from trainbox.platforms.sagemaker.aws.account import Account
+from trainbox.platforms.sagemaker.storage import inputs, job_data
 
 if TYPE_CHECKING:
-    from trainbox.platforms.sagemaker.job_data import JobData
+    from trainbox.platforms.sagemaker.storage.job_data import JobData
 
 NOT_ASKED = (
     "credentials",
@@ -48,7 +48,8 @@ def run(job: TrainingJob, out: Path, options: SageMakerOptions, *, overwrite: bo
         print(json.dumps(described(job, plan, guess), indent=2))
         return False
     _say(guess.say())
-    from trainbox.platforms.sagemaker import preflight, training
+    from trainbox.platforms.sagemaker.asking import preflight
+    from trainbox.platforms.sagemaker.running import training
 
     preflight.check(account, job, plan, _say)
     detach = options.detach
@@ -107,7 +108,7 @@ def described(job: TrainingJob, plan: Plan, guess: Estimate) -> dict[str, Any]:
 
 def refresh_prices(account: Account) -> None:
     """Ask AWS what machines cost in the account's region, and keep it."""
-    from trainbox.platforms.sagemaker import pricing
+    from trainbox.platforms.sagemaker.asking import pricing
 
     count = pricing.refresh(account)
     _say(f"Prices of {count} kinds of machine in {account.region} are kept for you.")

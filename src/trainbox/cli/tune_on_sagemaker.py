@@ -9,11 +9,13 @@ from typing import Any
 from trainbox.cli import train_on_sagemaker
 from trainbox.cli.sagemaker_options import SageMakerOptions
 from trainbox.platforms import tuning as here
-from trainbox.platforms.sagemaker import inputs, job_data, tuning, tuning_request
-from trainbox.platforms.sagemaker.account import Account
-from trainbox.platforms.sagemaker.estimate import Estimate
-from trainbox.platforms.sagemaker.plan import Plan
-from trainbox.platforms.sagemaker.request import as_command
+from trainbox.platforms.sagemaker.asking import tuning_request
+from trainbox.platforms.sagemaker.asking.estimate import Estimate
+from trainbox.platforms.sagemaker.asking.plan import Plan
+from trainbox.platforms.sagemaker.asking.request import as_command
+from trainbox.platforms.sagemaker.aws.account import Account
+from trainbox.platforms.sagemaker.running import tuning
+from trainbox.platforms.sagemaker.storage import inputs, job_data
 from trainbox.platforms.search import Search, combinations
 
 
@@ -32,7 +34,7 @@ def run(search: Search, out: Path, options: SageMakerOptions, *, resume: bool, d
         print(json.dumps(_described(search, plan, guess, name), indent=2))
         return None
     _say(f"Of each training: {guess.say()} There are up to {_trials(search)}, {search.parallel} at once.")
-    from trainbox.platforms.sagemaker import preflight
+    from trainbox.platforms.sagemaker.asking import preflight
 
     # So many machines run at once: the quota is asked for all of them.
     preflight.check(account, search.job({}, name), replace(plan, instances=search.parallel), _say)

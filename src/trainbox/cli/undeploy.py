@@ -26,8 +26,8 @@ def undeploy(
     \b
     Example: trainbox undeploy my-pilot
     """
-    from trainbox.platforms.sagemaker import endpoints
-    from trainbox.platforms.sagemaker.hosting import refuse_name
+    from trainbox.platforms.sagemaker.hosting import endpoints
+    from trainbox.platforms.sagemaker.hosting.request import refuse_name
 
     refuse_name(name)
     account = hosting_options.Given(region, profile).chosen().account()

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from amazon.aws import Aws
-from trainbox.platforms.sagemaker.plan import Plan
+from trainbox.platforms.sagemaker.asking.plan import Plan
 
 
 @pytest.fixture

@@ -1,0 +1,1 @@
+"""Endpoints and batch transforms: made, tried, asked, and taken down."""

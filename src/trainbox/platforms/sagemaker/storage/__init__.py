@@ -1,0 +1,1 @@
+"""What lies in the bucket: data named for its content, and the artifacts of models."""
