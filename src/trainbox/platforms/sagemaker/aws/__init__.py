@@ -1,1 +1,1 @@
-"""An account at AWS: clients, what went wrong in our words, waiting, logs, and what becomes of things when we are told to stop."""
+"""An account at AWS: clients, failures in our words, waiting, logs, and what becomes of things when we must stop."""
