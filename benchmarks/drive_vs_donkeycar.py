@@ -86,13 +86,39 @@ def compare_speed(asked: argparse.Namespace, folder: Path) -> None:
     """Time both sides to donkeycar's best validation loss, on the random split that donkeycar makes."""
     parts = in_parts(asked.tub, asked.seed, blocks=False)
     theirs = donkeycar(asked, parts, folder)
-    # donkeycar changes no image unless told to, so here Trainbox does not either.
-    ours = trainbox(asked, parts, folder, "augment=false")
+    # donkeycar changes neither images nor commands unless told to, so here Trainbox does not either.
+    ours = trainbox(asked, parts, folder, "augment=false", "smooth_steering=0")
+    race(asked, parts, theirs, ours, answers_of(asked, parts.validation, folder))
+
+
+def compare_blocks(asked: argparse.Namespace, folder: Path) -> None:
+    """Compare steering, and the time it took, on blocks of frames that neither side trained on; both by defaults."""
+    parts = in_parts(asked.tub, asked.seed, blocks=True)
+    theirs = donkeycar(asked, parts, folder)
+    ours = trainbox(asked, parts, folder)
     answers = answers_of(asked, parts.validation, folder)
-    exact = {
-        side: float(((answer - commands(asked.tub, parts.validation)) ** 2).mean(0).sum())
-        for side, answer in answers.items()
-    }
+    race(asked, parts, theirs, ours, answers)
+    wanted = commands(asked.tub, parts.validation)
+    error = {side: answer - wanted for side, answer in answers.items()}
+    gain = {side: 1 - (difference**2).mean(0) / wanted.var(0) for side, difference in error.items()}
+    print()
+    table(
+        {
+            "steering R2": {side: value[0] for side, value in gain.items()},
+            "steering, mean absolute error": {
+                side: np.abs(difference[:, 0]).mean() for side, difference in error.items()
+            },
+            "throttle R2": {side: value[1] for side, value in gain.items()},
+        }
+    )
+
+
+def race(
+    asked: argparse.Namespace, parts: Parts, theirs: Watched, ours: Watched, answers: dict[str, np.ndarray]
+) -> None:
+    """Print when each side was at donkeycar's best validation loss, what it took, and where it ended."""
+    driven = commands(asked.tub, parts.validation)
+    exact = {side: float(((answer - driven) ** 2).mean(0).sum()) for side, answer in answers.items()}
     curve = {"donkeycar": theirs.values("val_loss"), "Trainbox": ours.values("val_loss")}
     begun = {"donkeycar": theirs.first("Starting training"), "Trainbox": ours.first("train_examples=")}
     best_at, best = min(curve["donkeycar"], key=lambda point: point[1])
@@ -105,45 +131,28 @@ def compare_speed(asked: argparse.Namespace, folder: Path) -> None:
         side: 1 + [at for at, _ in curve[side]].index(reached[side]) if reached[side] == reached[side] else 0
         for side in curve
     }
-    rows = {
-        "epochs to the target": epochs,
-        "seconds to the target, from the start of the process": reached,
-        "seconds to the target, from the start of training": {side: reached[side] - begun[side] for side in curve},
-        "training images/s, validation included (median epoch)": {
-            side: rate(curve[side], len(parts.train)) for side in curve
-        },
-        "peak memory of all processes, MB": {"donkeycar": theirs.peak_bytes / 1e6, "Trainbox": ours.peak_bytes / 1e6},
-        "seconds of the whole run, files written": {"donkeycar": theirs.seconds, "Trainbox": ours.seconds},
-        "best validation loss as reported": {side: min(loss for _, loss in curve[side]) for side in curve},
-        "loss of the file written, computed by donkeycar": exact,
-    }
     print(
         f"Target: validation loss {target:.4f}, the lower of donkeycar's best as reported and as computed afterwards.\n"
     )
-    table(rows)
-    for side, points in curve.items():
-        print(f"\n{side}, val_loss by epoch: {' '.join(f'{loss:.4f}' for _, loss in points)}")
-
-
-def compare_blocks(asked: argparse.Namespace, folder: Path) -> None:
-    """Compare steering on blocks of frames that neither side trained on; both by default settings."""
-    parts = in_parts(asked.tub, asked.seed, blocks=True)
-    theirs = donkeycar(asked, parts, folder)
-    ours = trainbox(asked, parts, folder)
-    wanted = commands(asked.tub, parts.validation)
-    answers = answers_of(asked, parts.validation, folder)
-    error = {side: answer - wanted for side, answer in answers.items()}
-    gain = {side: 1 - (difference**2).mean(0) / wanted.var(0) for side, difference in error.items()}
     table(
         {
-            "steering R2": {side: value[0] for side, value in gain.items()},
-            "steering, mean absolute error": {
-                side: np.abs(difference[:, 0]).mean() for side, difference in error.items()
+            "epochs to the target": epochs,
+            "seconds to the target, from the start of the process": reached,
+            "seconds to the target, from the start of training": {side: reached[side] - begun[side] for side in curve},
+            "training images/s, validation included (median epoch)": {
+                side: rate(curve[side], len(parts.train)) for side in curve
             },
-            "throttle R2": {side: value[1] for side, value in gain.items()},
-            "seconds of the whole run": {"donkeycar": theirs.seconds, "Trainbox": ours.seconds},
+            "peak memory of all processes, MB": {
+                "donkeycar": theirs.peak_bytes / 1e6,
+                "Trainbox": ours.peak_bytes / 1e6,
+            },
+            "seconds of the whole run, files written": {"donkeycar": theirs.seconds, "Trainbox": ours.seconds},
+            "best validation loss as reported": {side: min(loss for _, loss in curve[side]) for side in curve},
+            "loss of the file written, computed by donkeycar": exact,
         }
     )
+    for side, points in curve.items():
+        print(f"\n{side}, val_loss by epoch: {' '.join(f'{loss:.4f}' for _, loss in points)}")
 
 
 def compare_memory(asked: argparse.Namespace, folder: Path) -> None:
