@@ -27,6 +27,8 @@ class Fault:
     refusal: Refusal
     times: int
     after: int = 0
+    is_lost: bool = False
+    """Whether what is asked is done all the same, and only the answer is lost."""
 
     @property
     def is_drop(self) -> bool:
@@ -56,6 +58,11 @@ class Faults:
         """Have the next ``times`` calls of an operation end without an answer, the connection cut."""
         with self._lock:
             self._faults.append(Fault(operation, Refusal(DROPPED, ""), times, after))
+
+    def lose(self, operation: str, times: int = 1, after: int = 0) -> None:
+        """Have the next ``times`` calls of an operation done, and the connection cut before the answer is sent."""
+        with self._lock:
+            self._faults.append(Fault(operation, Refusal(DROPPED, ""), times, after, is_lost=True))
 
     def take(self, operation: str) -> Fault | None:
         """Return what goes wrong with this call; it counts as used."""

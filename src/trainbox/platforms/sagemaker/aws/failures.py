@@ -68,6 +68,15 @@ def said_by_aws(doing: str) -> Iterator[None]:
         raise AwsFailed(f"Cannot {doing}: {_flat(str(problem))}.") from problem
 
 
+def was_asked_again(problem: AwsFailed) -> bool:
+    """Tell whether botocore had asked for the same before, by itself, because no answer came.
+
+    What AWS says is there already may then be what it has just made for us.
+    """
+    response = getattr(problem.__cause__, "response", {})
+    return bool(response.get("ResponseMetadata", {}).get("RetryAttempts"))
+
+
 def _answered(doing: str, error: dict[str, str]) -> AwsFailed:
     code, message = error.get("Code", ""), _flat(error.get("Message", "") or error.get("Code", ""))
     line = f"Cannot {doing}: {message} ({code})."
