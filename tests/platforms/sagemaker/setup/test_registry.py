@@ -27,29 +27,6 @@ BASE64 = b64encode(PASSWORD.encode()).decode().rstrip("=")
 SECRETS = [PASSWORD, b64encode(f"AWS:{PASSWORD}".encode()).decode(), BASE64]
 
 
-def test_a_repository_is_made_once(aws: Any) -> None:
-    said: list[str] = []
-    made, new = ecr.ensure(aws.account(), "things/trainbox", said.append)
-    assert new and made["imageTagMutability"] == "IMMUTABLE"
-    assert made["imageScanningConfiguration"]["scanOnPush"] is True
-    assert said == ["Made the repository 'things/trainbox' in eu-west-1: scanned on push, tags immutable."]
-    client = aws.client("ecr")
-    rules = json.loads(client.get_lifecycle_policy(repositoryName="things/trainbox")["lifecyclePolicyText"])["rules"]
-    assert [rule["selection"]["tagStatus"] for rule in rules] == ["untagged", "any"]
-    tags = client.list_tags_for_resource(resourceArn=made["repositoryArn"])["tags"]
-    assert tags == [{"Key": "trainbox", "Value": "image"}]
-    again, new = ecr.ensure(aws.account(), "things/trainbox", said.append)
-    assert again["repositoryArn"] == made["repositoryArn"] and not new and len(said) == 1
-
-
-def test_a_repository_that_is_there_is_compared_and_left_as_it_is(aws: Any) -> None:
-    aws.client("ecr").create_repository(repositoryName="other", imageTagMutability="MUTABLE")
-    said: list[str] = []
-    found, new = ecr.ensure(aws.account(), "other", said.append)
-    assert not new and found["imageTagMutability"] == "MUTABLE"
-    assert len(said) == 2 and "its tags can be moved" in said[0] and "does not scan" in said[1]
-
-
 @pytest.mark.parametrize(
     ("image", "repository"),
     [
