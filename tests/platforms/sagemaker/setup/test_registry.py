@@ -213,6 +213,7 @@ def test_what_was_pushed_with_other_media_types_is_taken_out_again(
     def answering(asked: Asked, forward: Callable[[], Answer]) -> Answer:
         tags = json.loads(place.registry.ask("GET", "fifth/tags/list")[2]).get("tags")
         if asked.operation == "BatchGetImage" and tags == ["new"]:
+            place.registry.as_oci("fifth", "new", "theirs")
             place.registry.as_oci("fifth", "new", "new")
         return real(asked, forward)
 
@@ -222,6 +223,8 @@ def test_what_was_pushed_with_other_media_types_is_taken_out_again(
     said = capsys.readouterr()
     assert f"has a manifest of type {OCI}, which SageMaker refuses" in said.err.splitlines()[-1] and not said.out
     assert place.registry.ask("GET", "fifth/manifests/new")[0] == 404
+    # What has another tag too is somebody else's.
+    assert place.registry.ask("GET", "fifth/manifests/theirs", OCI)[0] == 200
     assert Settings.read().sagemaker.image is None
     # So the tag is free for the image as it should have been.
     monkeypatch.setenv("AWS_ENDPOINT_URL_ECR", usual)

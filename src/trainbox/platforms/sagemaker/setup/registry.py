@@ -161,14 +161,16 @@ def _upload(account: Account, image: str, repository: str, reference: str, say: 
 
 
 def _kept_if_fit(account: Account, image: str, repository: str, reference: str, stored: _Stored) -> _Stored:
-    """Return what was pushed; where SageMaker would refuse it, take it out again, since its tag is taken by it."""
+    """Return what was pushed; where SageMaker would refuse it, take its tag away again, for an image that is fit.
+
+    By its digest it would go with the tags of others: ECR removes it by itself with the last of them.
+    """
     try:
         pushing.refuse_foreign_media_type(image, stored.media_type, reference)
     except DockerFailed:
         with said_by_aws(f"take {reference} out again, which SageMaker would refuse"):
-            account.client("ecr").batch_delete_image(
-                repositoryName=repository, imageIds=[{"imageDigest": stored.digest}]
-            )
+            tag = reference.rpartition(":")[2]
+            account.client("ecr").batch_delete_image(repositoryName=repository, imageIds=[{"imageTag": tag}])
         raise
     return stored
 
