@@ -13,7 +13,7 @@ from types import FrameType
 from typing import Any
 
 from trainbox.platforms import containers, program
-from trainbox.platforms.containers import PLATFORM, DockerFailed
+from trainbox.platforms.containers import AS_SAGEMAKER_TAKES_IT, PLATFORM, DockerFailed
 
 DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 """The one media type of an image that every part of SageMaker takes."""
@@ -71,10 +71,8 @@ def refuse_foreign_media_type(image: str, media_type: str | None, where: str | N
 
 def how_to_build(name: str) -> str:
     """Say how an image is built that SageMaker takes, whatever way the engine stores images."""
-    return (
-        f"Build it with: docker buildx build --platform {PLATFORM} --provenance=false --sbom=false "
-        f"--output type=image,name={name},oci-mediatypes=false ."
-    )
+    options = " ".join(AS_SAGEMAKER_TAKES_IT)
+    return f"Build it with: docker buildx build --platform {PLATFORM} {options} --tag {name} ."
 
 
 class UnfitImage(DockerFailed):

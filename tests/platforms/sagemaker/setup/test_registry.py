@@ -199,7 +199,8 @@ def test_an_image_of_other_media_types_is_refused(place: Place, capsys: pytest.C
     assert cli.run(["image", "push", place.image, "--repository", "fourth", "--tag", "oci"]) == 2
     said = capsys.readouterr()
     assert f"fourth:oci in ECR has a manifest of type {OCI}, which SageMaker refuses. Build it with: " in said.err
-    assert f"--provenance=false --sbom=false --output type=image,name={place.image},oci-mediatypes=false ." in said.err
+    assert "--provenance=false --sbom=false --output type=docker,oci-mediatypes=false" in said.err
+    assert f" --tag {place.image} ." in said.err
     assert said.err.count("\n") == 1 and not said.out
 
 
