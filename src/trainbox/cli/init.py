@@ -2,7 +2,7 @@
 
 import json
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -13,6 +13,8 @@ from trainbox.platforms.settings import FILE, Settings
 
 if TYPE_CHECKING:
     from trainbox.platforms.sagemaker.aws.account import Account
+
+UNKNOWN_NUMBER = "000000000000"
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,7 @@ def init(
     if asked:
         answers = _ask(answers)
     # What the file has was shown with each question: another answer is meant.
-    values, account, making = _prepared(answers, overwrite or asked)
+    values, account, making = _prepared(answers, overwrite or asked, dry_run)
     if not values:
         raise UsageError("There is nothing to write. Say what, as in --region eu-west-1, or run it on a terminal.")
     if dry_run:
@@ -153,10 +155,11 @@ def _confirm(question: str) -> bool:
     return typer.confirm(question, default=True, err=True)
 
 
-def _prepared(answers: Answers, overwrite: bool) -> tuple[dict[str, Any], "Account | None", Making]:
+def _prepared(answers: Answers, overwrite: bool, dry_run: bool) -> tuple[dict[str, Any], "Account | None", Making]:
     """Return the settings to write, the account, and what is to be made in it; nothing is made yet.
 
-    AWS is asked only where something is to be made, or where a role's ARN must be found out.
+    AWS is asked only where something is to be made, or where a role's ARN must be found out; with ``dry_run`` only
+    for the account's number, where nothing else says it.
     """
     from trainbox.platforms.sagemaker.setup import role as roles
 
@@ -170,6 +173,9 @@ def _prepared(answers: Answers, overwrite: bool) -> tuple[dict[str, Any], "Accou
 
     account = Account.open(known.get("region"), known.get("profile"))
     values["region"] = known["region"] = account.region
+    # AWS alone knows the ARN of a role that is only named.
+    if dry_run and (answers.create_role or not unnamed):
+        account = _supposed(account, known.get("role", ""))
     making = _making(account, answers, known)
     if making.bucket:
         values["bucket"] = making.bucket["Bucket"]
@@ -179,6 +185,20 @@ def _prepared(answers: Answers, overwrite: bool) -> tuple[dict[str, Any], "Accou
         values["role"] = _arn(account, making.role["RoleName"], known.get("role"))
     _refuse_differing(values, overwrite)
     return values, account, making
+
+
+def _supposed(account: "Account", role: str) -> "Account":
+    """Return the account with a number: the role's, AWS's answer, or noughts where nobody is logged in."""
+    from trainbox.platforms.sagemaker.aws.failures import LoggedOut
+    from trainbox.platforms.sagemaker.setup import role as roles
+
+    if named := roles.ARN.fullmatch(role):
+        return replace(account, supposed_number=named["number"])
+    try:
+        return replace(account, supposed_number=account.number)
+    except LoggedOut as problem:
+        _say(f"{problem} {UNKNOWN_NUMBER} stands here for the account's number; a role's ARN in --role says it too.")
+        return replace(account, supposed_number=UNKNOWN_NUMBER)
 
 
 def _arn(account: "Account", name: str, given: str | None) -> str:
