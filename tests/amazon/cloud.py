@@ -94,7 +94,7 @@ class Cloud:
         if not asked.is_our_own:
             self.traffic.append(asked)
             if fault := self.faults.take(asked.operation):
-                if fault.is_lost:
+                if fault.is_loss:
                     Response.from_app(self._answering(asked, request), environ, buffered=True)
                     return self._dropping(request)(environ, start_response)
                 return self._failing(fault, asked, request)(environ, start_response)
