@@ -9,6 +9,7 @@ import typer
 
 from trainbox.errors import TrainboxError, UsageError
 from trainbox.platforms import settings
+from trainbox.platforms.sagemaker.aws.names import ROLE
 from trainbox.platforms.settings import FILE, Settings
 
 if TYPE_CHECKING:
@@ -165,7 +166,7 @@ def _prepared(answers: Answers, overwrite: bool, dry_run: bool) -> tuple[dict[st
 
     values = dict(answers.values)
     known = {**_known(), **values}
-    unnamed = "role" in values and not roles.ARN.fullmatch(values["role"])
+    unnamed = "role" in values and not ROLE.fullmatch(values["role"])
     if not (answers.create_bucket or answers.create_role or unnamed):
         _refuse_differing(values, overwrite)
         return values, None, Making()
@@ -190,10 +191,9 @@ def _prepared(answers: Answers, overwrite: bool, dry_run: bool) -> tuple[dict[st
 def _supposed(account: "Account", role: str) -> "Account":
     """Return the account with a number: the role's, AWS's answer, or noughts where nobody is logged in."""
     from trainbox.platforms.sagemaker.aws.failures import LoggedOut
-    from trainbox.platforms.sagemaker.setup import role as roles
 
-    if named := roles.ARN.fullmatch(role):
-        return replace(account, supposed_number=named["number"])
+    if named := ROLE.fullmatch(role):
+        return replace(account, supposed_number=named["account"])
     try:
         return replace(account, supposed_number=account.number)
     except LoggedOut as problem:

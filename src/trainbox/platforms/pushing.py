@@ -17,6 +17,13 @@ from trainbox.platforms.containers import AS_SAGEMAKER_TAKES_IT, PLATFORM, Docke
 
 DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 """The one media type of an image that every part of SageMaker takes."""
+MANIFESTS = (
+    DOCKER_MANIFEST,
+    "application/vnd.docker.distribution.manifest.list.v2+json",
+    "application/vnd.oci.image.manifest.v1+json",
+    "application/vnd.oci.image.index.v1+json",
+)
+"""All that a registry may have under a tag."""
 CONFIGURATION = "config.json"
 
 

@@ -10,10 +10,10 @@ from trainbox.errors import UsageError
 from trainbox.platforms.sagemaker.aws.account import Account
 from trainbox.platforms.sagemaker.aws.failures import AwsFailed, AwsRefused, said_by_aws, was_asked_again
 from trainbox.platforms.sagemaker.aws.likeness import compact, includes
+from trainbox.platforms.sagemaker.aws.names import OUR_TAG
 from trainbox.platforms.sagemaker.setup import making
 from trainbox.platforms.sagemaker.setup.making import Say
 
-OUR_TAG = "trainbox"
 DAYS_TO_UPLOAD = 7
 DAYS_OF_OLD_VERSIONS = 30
 WITHOUT_LOCATION = "us-east-1"

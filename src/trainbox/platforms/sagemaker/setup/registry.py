@@ -14,12 +14,6 @@ from trainbox.platforms.sagemaker.aws.account import Account
 from trainbox.platforms.sagemaker.aws.failures import AwsFailed, AwsRefused, said_by_aws
 from trainbox.platforms.sagemaker.setup import repository as repositories
 
-MEDIA_TYPES = (
-    pushing.DOCKER_MANIFEST,
-    "application/vnd.docker.distribution.manifest.list.v2+json",
-    "application/vnd.oci.image.manifest.v1+json",
-    "application/vnd.oci.image.index.v1+json",
-)
 REPOSITORY_NAME = re.compile(r"[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*")
 TAG = re.compile(r"\w[\w.-]{0,127}", re.ASCII)
 LABEL = "org.opencontainers.image."
@@ -124,7 +118,7 @@ def _check_names(repository: str, tag: str) -> None:
 def _stored(account: Account, repository: str, tag: str) -> _Stored | None:
     with said_by_aws(f"look at the image '{repository}:{tag}'"):
         answer = account.client("ecr").batch_get_image(
-            repositoryName=repository, imageIds=[{"imageTag": tag}], acceptedMediaTypes=list(MEDIA_TYPES)
+            repositoryName=repository, imageIds=[{"imageTag": tag}], acceptedMediaTypes=list(pushing.MANIFESTS)
         )
     for one in answer.get("images", []):
         manifest = json.loads(one["imageManifest"])

@@ -7,9 +7,9 @@ from typing import Any
 
 from trainbox.platforms.sagemaker.aws.account import Account
 from trainbox.platforms.sagemaker.aws.failures import AwsFailed, said_by_aws, was_asked_again
+from trainbox.platforms.sagemaker.aws.names import OUR_TAG
 from trainbox.platforms.sagemaker.setup.making import Say
 
-OUR_TAG = "trainbox"
 DAYS_UNTAGGED = 7
 IMAGES_KEPT = 100
 

@@ -9,17 +9,15 @@ from trainbox.errors import UsageError
 from trainbox.platforms.sagemaker.aws.account import Account
 from trainbox.platforms.sagemaker.aws.failures import AwsFailed, said_by_aws, was_asked_again
 from trainbox.platforms.sagemaker.aws.likeness import compact, includes
+from trainbox.platforms.sagemaker.aws.names import IMAGE, OUR_TAG, ROLE
 from trainbox.platforms.sagemaker.setup import making
 from trainbox.platforms.sagemaker.setup.making import Say
 
-OUR_TAG = "trainbox"
 POLICY = "trainbox"
 DEFAULT_NAME = "trainbox-sagemaker"
 PREFIX = "trainbox"
 """All that jobs read and write in the bucket is below it."""
 NAME = re.compile(r"[\w+=,.@-]{1,64}", re.ASCII)
-ARN = re.compile(r"arn:aws[a-z-]*:iam::(?P<number>\d{12}):role/(?P<path>.*/)?(?P<name>[\w+=,.@-]{1,64})", re.ASCII)
-IMAGE = re.compile(r"(?P<number>\d{12})\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.[^/]+/(?P<repository>[^:@]+)")
 
 
 @dataclass(frozen=True)
@@ -33,7 +31,7 @@ class Found:
 
 def name_of(role: str) -> str:
     """Return the name of a role given by name or ARN; raise UsageError."""
-    found = ARN.fullmatch(role)
+    found = ROLE.fullmatch(role)
     name = found["name"] if found else role
     if not NAME.fullmatch(name):
         raise UsageError(
@@ -44,7 +42,7 @@ def name_of(role: str) -> str:
 
 def arn_of(account: Account, role: str) -> str:
     """Return the ARN of a role given by name or ARN; raise AwsFailed where there is no role of the name."""
-    if ARN.fullmatch(role):
+    if ROLE.fullmatch(role):
         return role
     with said_by_aws(f"look at the role '{name_of(role)}'"):
         return str(account.client("iam").get_role(RoleName=role)["Role"]["Arn"])
@@ -111,7 +109,8 @@ def _logs(account: Account) -> dict[str, Any]:
 
 def _image(account: Account, image: str | None) -> list[dict[str, Any]]:
     found = IMAGE.match(image or "")
-    number, region, repository = found.groups() if found else (account.number, account.region, "trainbox")
+    parts = found.group("account", "region", "repository") if found else (account.number, account.region, "trainbox")
+    number, region, repository = parts
     actions = ("ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer")
     place = f"arn:{account.partition}:ecr:{region}:{number}:repository/{repository}"
     # The token is for the registry as a whole: AWS knows no narrower resource for it.
