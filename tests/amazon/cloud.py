@@ -94,10 +94,14 @@ class Cloud:
         if not asked.is_our_own:
             self.traffic.append(asked)
             if fault := self.faults.take(asked.operation):
+                if fault.is_loss:
+                    Response.from_app(self._answering(asked, request), environ, buffered=True)
+                    return self._dropping(request)(environ, start_response)
                 return self._failing(fault, asked, request)(environ, start_response)
-        if answer := self._ours(asked, request):
-            return answer(environ, start_response)
-        return self._moto(environ, start_response)
+        return self._answering(asked, request)(environ, start_response)
+
+    def _answering(self, asked: Asked, request: Request) -> Answer:
+        return self._ours(asked, request) or self._moto
 
     def _ours(self, asked: Asked, request: Request) -> Response | None:
         if layer := layers.answer(self.client, asked, request):

@@ -27,10 +27,11 @@ SECONDS_TO_START = 20
 
 
 class Registry:
-    """A registry that asks for a password, at ``host`` (HOST:PORT)."""
+    """A registry that asks for a password, at ``host`` (HOST:PORT), with its images in ``folder``."""
 
-    def __init__(self, host: str) -> None:
+    def __init__(self, host: str, folder: Path) -> None:
         self.host = host
+        self.folder = folder
 
     def as_oci(self, repository: str, tag: str, under: str) -> None:
         """Store what has ``tag`` under another one as an engine would that makes images of OCI's media types."""
@@ -39,6 +40,20 @@ class Registry:
         text = text.replace("vnd.docker.container.image.v1+json", "vnd.oci.image.config.v1+json")
         text = text.replace("vnd.docker.image.rootfs.diff.tar.gzip", "vnd.oci.image.layer.v1.tar+gzip")
         assert self.ask("PUT", f"{repository}/manifests/{under}", content=text.encode(), kind=OCI)[0] == 201
+
+    def digest(self, repository: str, reference: str) -> str:
+        """Return the digest of what has a tag, "" where nothing has."""
+        return self.ask("GET", f"{repository}/manifests/{reference}")[1].get("Docker-Content-Digest", "")
+
+    def remove(self, repository: str, tag: str | None, digest: str | None) -> None:
+        """Remove an image as ECR does: by its digest with all its tags, by a tag only with the last of them."""
+        digest = digest or self.digest(repository, str(tag))
+        tags = json.loads(self.ask("GET", f"{repository}/tags/list")[2])["tags"]
+        if tag and any(self.digest(repository, one) == digest for one in tags if one != tag):
+            # Its API forgets no tag alone.
+            shutil.rmtree(self.folder / f"docker/registry/v2/repositories/{repository}/_manifests/tags/{tag}")
+        else:
+            assert self.ask("DELETE", f"{repository}/manifests/{digest}")[0] == 202
 
     def ask(
         self, method: str, path: str, accept: str = "*/*", content: bytes | None = None, kind: str = ""
@@ -76,7 +91,7 @@ def running_registry(folder: Path) -> Iterator[Registry]:
     with (folder / "registry.log").open("wb") as log:
         process = subprocess.Popen([program, "serve", str(folder / "registry.yml")], stdout=log, stderr=log)
         try:
-            registry = Registry(host)
+            registry = Registry(host, folder / "images")
             _wait(registry, process, folder / "registry.log")
             yield registry
         finally:
@@ -128,7 +143,7 @@ def _rewritten(registry: Registry, operation: str, asked: dict[str, Any], answer
         answer = {"images": _images(registry, asked), "failures": []}
     if operation == "BatchDeleteImage":
         for image in asked["imageIds"]:
-            assert registry.ask("DELETE", f"{asked['repositoryName']}/manifests/{image['imageDigest']}")[0] == 202
+            registry.remove(asked["repositoryName"], image.get("imageTag"), image.get("imageDigest"))
         answer = {"imageIds": asked["imageIds"], "failures": []}
     return json.dumps(answer).encode()
 

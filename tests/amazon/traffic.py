@@ -22,6 +22,8 @@ PARTS = {
     ("PUT", "versioning"): "PutBucketVersioning",
     ("PUT", "encryption"): "PutBucketEncryption",
     ("PUT", "publicAccessBlock"): "PutPublicAccessBlock",
+    ("PUT", "lifecycle"): "PutBucketLifecycleConfiguration",
+    ("PUT", "ownershipControls"): "PutBucketOwnershipControls",
     ("PUT", "tagging"): "PutBucketTagging",
     ("PUT", "policy"): "PutBucketPolicy",
     ("GET", "policy"): "GetBucketPolicy",

@@ -78,6 +78,33 @@ def test_a_dry_run_prints_everything_and_makes_nothing(
     assert os.environ["AWS_SECRET_ACCESS_KEY"] not in said.out + said.err
 
 
+def test_a_dry_run_needs_no_credentials(
+    aws: Any, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    assert cli.run(["init", *BOTH, "--region", "eu-west-1", "--dry-run"]) == 0
+    said = capsys.readouterr()
+    shown = json.loads(said.out)
+    assert shown["bucket"]["Bucket"] == "trainbox-000000000000-eu-west-1"
+    assert shown["settings"]["role"] == "arn:aws:iam::000000000000:role/trainbox-sagemaker"
+    assert said.err.count("\n") == 1 and "no AWS credentials were found" in said.err
+    assert "000000000000 stands here for the account's number" in said.err
+    # The number that the role's ARN says is not supposed.
+    assert cli.run(["init", *BOTH, "--region", "eu-west-1", "--role", ROLE, "--show"]) == 0
+    said = capsys.readouterr()
+    assert json.loads(said.out)["bucket"]["Bucket"] == BUCKET and said.err == ""
+    # What nobody but AWS knows.
+    assert cli.run(["init", "--role", "mine", "--region", "eu-west-1", "--dry-run"]) == 1
+    said = capsys.readouterr()
+    assert said.err.startswith("Cannot ask AWS who you are: no AWS credentials were found.")
+    assert said.err.count("\n") == 1 and said.out == ""
+    assert aws.traffic == [] and list(folder.iterdir()) == []
+    # Making wants them.
+    assert cli.run(["init", *BOTH, "--region", "eu-west-1", "--yes"]) == 1
+    assert "Cannot ask AWS who you are: no AWS credentials were found." in capsys.readouterr().err
+
+
 def test_without_a_terminal_nothing_is_made_unasked(aws: Any, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.run(["init", *BOTH]) == 2
     said = capsys.readouterr()

@@ -2,17 +2,20 @@
 
 import json
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from trainbox.errors import TrainboxError, UsageError
 from trainbox.platforms import settings
+from trainbox.platforms.sagemaker.aws.names import ROLE
 from trainbox.platforms.settings import FILE, Settings
 
 if TYPE_CHECKING:
     from trainbox.platforms.sagemaker.aws.account import Account
+
+UNKNOWN_NUMBER = "000000000000"
 
 
 @dataclass(frozen=True)
@@ -89,7 +92,7 @@ def init(
     if asked:
         answers = _ask(answers)
     # What the file has was shown with each question: another answer is meant.
-    values, account, making = _prepared(answers, overwrite or asked)
+    values, account, making = _prepared(answers, overwrite or asked, dry_run)
     if not values:
         raise UsageError("There is nothing to write. Say what, as in --region eu-west-1, or run it on a terminal.")
     if dry_run:
@@ -153,16 +156,17 @@ def _confirm(question: str) -> bool:
     return typer.confirm(question, default=True, err=True)
 
 
-def _prepared(answers: Answers, overwrite: bool) -> tuple[dict[str, Any], "Account | None", Making]:
+def _prepared(answers: Answers, overwrite: bool, dry_run: bool) -> tuple[dict[str, Any], "Account | None", Making]:
     """Return the settings to write, the account, and what is to be made in it; nothing is made yet.
 
-    AWS is asked only where something is to be made, or where a role's ARN must be found out.
+    AWS is asked only where something is to be made, or where a role's ARN must be found out; with ``dry_run`` only
+    for the account's number, where nothing else says it.
     """
     from trainbox.platforms.sagemaker.setup import role as roles
 
     values = dict(answers.values)
     known = {**_known(), **values}
-    unnamed = "role" in values and not roles.ARN.fullmatch(values["role"])
+    unnamed = "role" in values and not ROLE.fullmatch(values["role"])
     if not (answers.create_bucket or answers.create_role or unnamed):
         _refuse_differing(values, overwrite)
         return values, None, Making()
@@ -170,6 +174,9 @@ def _prepared(answers: Answers, overwrite: bool) -> tuple[dict[str, Any], "Accou
 
     account = Account.open(known.get("region"), known.get("profile"))
     values["region"] = known["region"] = account.region
+    # AWS alone knows the ARN of a role that is only named.
+    if dry_run and (answers.create_role or not unnamed):
+        account = _supposed(account, known.get("role", ""))
     making = _making(account, answers, known)
     if making.bucket:
         values["bucket"] = making.bucket["Bucket"]
@@ -179,6 +186,19 @@ def _prepared(answers: Answers, overwrite: bool) -> tuple[dict[str, Any], "Accou
         values["role"] = _arn(account, making.role["RoleName"], known.get("role"))
     _refuse_differing(values, overwrite)
     return values, account, making
+
+
+def _supposed(account: "Account", role: str) -> "Account":
+    """Return the account with a number: the role's, AWS's answer, or noughts where nobody is logged in."""
+    from trainbox.platforms.sagemaker.aws.failures import LoggedOut
+
+    if named := ROLE.fullmatch(role):
+        return replace(account, supposed_number=named["account"])
+    try:
+        return replace(account, supposed_number=account.number)
+    except LoggedOut as problem:
+        _say(f"{problem} {UNKNOWN_NUMBER} stands here for the account's number; a role's ARN in --role says it too.")
+        return replace(account, supposed_number=UNKNOWN_NUMBER)
 
 
 def _arn(account: "Account", name: str, given: str | None) -> str:

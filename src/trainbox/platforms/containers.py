@@ -13,6 +13,11 @@ from trainbox.errors import TrainboxError, UsageError
 
 PLATFORM = "linux/amd64"
 """What SageMaker runs, and what all packages are made for: also asked for on other machines, which emulate it."""
+AS_SAGEMAKER_TAKES_IT = ("--provenance=false", "--sbom=false", "--output", "type=docker,oci-mediatypes=false")
+"""How buildx is told to make an image of Docker's media types, and to hand it to the engine.
+
+Attestations would make an index of it, and an engine that stores images as containerd does, OCI's types.
+"""
 SECONDS_TO_ANSWER = 60
 
 

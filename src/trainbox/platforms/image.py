@@ -10,7 +10,7 @@ from pathlib import Path
 import trainbox
 from trainbox.errors import UsageError
 from trainbox.platforms import containers, program
-from trainbox.platforms.containers import PLATFORM, DockerFailed
+from trainbox.platforms.containers import AS_SAGEMAKER_TAKES_IT, PLATFORM, DockerFailed
 
 TARGETS = ("serve", "base", "train", "train-gpu")
 USUAL = ("serve", "train")
@@ -69,8 +69,7 @@ def build_command(
     environment: Mapping[str, str],
 ) -> list[str]:
     """Return the command that builds ``target``, for builders with and without BuildKit's extensions."""
-    # SageMaker refuses what attestations make of an image: an index, of OCI's media types.
-    begin = ["docker", "buildx", "build", "--load", "--provenance=false", "--sbom=false"] if buildx else _classic()
+    begin = ["docker", "buildx", "build", *AS_SAGEMAKER_TAKES_IT] if buildx else ["docker", "build"]
     arguments = [f"BASE_IMAGE={base_image}", *(name for name in PIP_SETTINGS if environment.get(name))]
     labels = {"version": trainbox.__version__, "revision": revision(source), "base.name": base_image}
     return [
@@ -88,10 +87,6 @@ def build_command(
         ),
         str(source),
     ]
-
-
-def _classic() -> Sequence[str]:
-    return ["docker", "build"]
 
 
 def has_buildx() -> bool:

@@ -13,10 +13,17 @@ from types import FrameType
 from typing import Any
 
 from trainbox.platforms import containers, program
-from trainbox.platforms.containers import PLATFORM, DockerFailed
+from trainbox.platforms.containers import AS_SAGEMAKER_TAKES_IT, PLATFORM, DockerFailed
 
 DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 """The one media type of an image that every part of SageMaker takes."""
+MANIFESTS = (
+    DOCKER_MANIFEST,
+    "application/vnd.docker.distribution.manifest.list.v2+json",
+    "application/vnd.oci.image.manifest.v1+json",
+    "application/vnd.oci.image.index.v1+json",
+)
+"""All that a registry may have under a tag."""
 CONFIGURATION = "config.json"
 
 
@@ -71,10 +78,8 @@ def refuse_foreign_media_type(image: str, media_type: str | None, where: str | N
 
 def how_to_build(name: str) -> str:
     """Say how an image is built that SageMaker takes, whatever way the engine stores images."""
-    return (
-        f"Build it with: docker buildx build --platform {PLATFORM} --provenance=false --sbom=false "
-        f"--output type=image,name={name},oci-mediatypes=false ."
-    )
+    options = " ".join(AS_SAGEMAKER_TAKES_IT)
+    return f"Build it with: docker buildx build --platform {PLATFORM} {options} --tag {name} ."
 
 
 class UnfitImage(DockerFailed):

@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from amazon.aws import Aws
+from trainbox.errors import UsageError
 from trainbox.platforms import prices
 from trainbox.platforms.sagemaker.asking import pricing
 from trainbox.platforms.sagemaker.aws.failures import AwsFailed
@@ -43,6 +44,20 @@ def test_only_training_is_what_a_job_costs() -> None:
 def test_a_region_without_prices_is_said(aws: Aws) -> None:
     with pytest.raises(AwsFailed, match="AWS names no prices of training in ap-south-2"):
         pricing.refresh(aws.account("ap-south-2"))
+
+
+@pytest.mark.parametrize(
+    ("region", "why"),
+    [
+        ("cn-north-1", "AWS in China names them in yuan"),
+        ("us-gov-west-1", "AWS GovCloud has no Pricing API"),
+        ("us-iso-east-1", "its accounts cannot ask"),
+    ],
+)
+def test_other_parts_of_aws_are_not_asked(aws: Aws, region: str, why: str) -> None:
+    with pytest.raises(UsageError, match=f"--refresh-prices finds no prices for {region}: {why}"):
+        pricing.refresh(aws.account(region))
+    assert aws.traffic == []
 
 
 def test_no_right_to_ask_is_one_line_and_keeps_nothing(aws: Aws) -> None:

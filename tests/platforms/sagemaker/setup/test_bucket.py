@@ -119,6 +119,29 @@ def test_one_made_by_another_at_the_same_time_is_ours(aws: Any) -> None:
     assert bucket.ensure(account, bucket.document(account, "mine-1"), print) == bucket.Found("mine-1", made=False)
 
 
+def test_one_whose_answer_was_lost_is_finished(aws: Any) -> None:
+    account, said = opened(aws), []
+    aws.faults.lose("CreateBucket")
+    found = bucket.ensure(account, bucket.document(account, "mine-1"), said.append)
+    assert found == bucket.Found("mine-1", made=True) and said == ["Made the bucket 'mine-1' in eu-west-1."]
+    assert not aws.faults.left and len(aws.asked("CreateBucket")) == 2
+    # Nothing of it is otherwise than it would be made.
+    assert bucket.ensure(account, bucket.document(account, "mine-1"), print) == bucket.Found("mine-1", made=False)
+
+
+def test_one_that_another_set_up_meanwhile_is_left_as_it_is_though_we_asked_twice(aws: Any) -> None:
+    account = opened(aws)
+    account.s3.create_bucket(Bucket="mine-1", CreateBucketConfiguration={"LocationConstraint": aws.region})
+    theirs = {"TagSet": [{"Key": "team", "Value": "theirs"}]}
+    account.s3.put_bucket_tagging(Bucket="mine-1", Tagging=theirs)
+    aws.faults.fail("HeadBucket", "404", status=404)
+    aws.faults.drop("CreateBucket")
+    found = bucket.ensure(account, bucket.document(account, "mine-1"), print)
+    assert not found.made and "it is not set that it refuses connections without TLS" in found.differences
+    assert aws.client("s3").get_bucket_tagging(Bucket="mine-1")["TagSet"] == theirs["TagSet"]
+    assert not aws.asked("PutBucketPolicy", "PutBucketVersioning", "DeleteBucket")
+
+
 def test_a_bucket_that_cannot_be_finished_is_taken_back(aws: Any) -> None:
     account = opened(aws)
     aws.faults.fail("PutBucketPolicy", "AccessDenied")

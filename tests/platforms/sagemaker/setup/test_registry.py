@@ -27,29 +27,6 @@ BASE64 = b64encode(PASSWORD.encode()).decode().rstrip("=")
 SECRETS = [PASSWORD, b64encode(f"AWS:{PASSWORD}".encode()).decode(), BASE64]
 
 
-def test_a_repository_is_made_once(aws: Any) -> None:
-    said: list[str] = []
-    made, new = ecr.ensure(aws.account(), "things/trainbox", said.append)
-    assert new and made["imageTagMutability"] == "IMMUTABLE"
-    assert made["imageScanningConfiguration"]["scanOnPush"] is True
-    assert said == ["Made the repository 'things/trainbox' in eu-west-1: scanned on push, tags immutable."]
-    client = aws.client("ecr")
-    rules = json.loads(client.get_lifecycle_policy(repositoryName="things/trainbox")["lifecyclePolicyText"])["rules"]
-    assert [rule["selection"]["tagStatus"] for rule in rules] == ["untagged", "any"]
-    tags = client.list_tags_for_resource(resourceArn=made["repositoryArn"])["tags"]
-    assert tags == [{"Key": "trainbox", "Value": "image"}]
-    again, new = ecr.ensure(aws.account(), "things/trainbox", said.append)
-    assert again["repositoryArn"] == made["repositoryArn"] and not new and len(said) == 1
-
-
-def test_a_repository_that_is_there_is_compared_and_left_as_it_is(aws: Any) -> None:
-    aws.client("ecr").create_repository(repositoryName="other", imageTagMutability="MUTABLE")
-    said: list[str] = []
-    found, new = ecr.ensure(aws.account(), "other", said.append)
-    assert not new and found["imageTagMutability"] == "MUTABLE"
-    assert len(said) == 2 and "its tags can be moved" in said[0] and "does not scan" in said[1]
-
-
 @pytest.mark.parametrize(
     ("image", "repository"),
     [
@@ -222,7 +199,8 @@ def test_an_image_of_other_media_types_is_refused(place: Place, capsys: pytest.C
     assert cli.run(["image", "push", place.image, "--repository", "fourth", "--tag", "oci"]) == 2
     said = capsys.readouterr()
     assert f"fourth:oci in ECR has a manifest of type {OCI}, which SageMaker refuses. Build it with: " in said.err
-    assert f"--provenance=false --sbom=false --output type=image,name={place.image},oci-mediatypes=false ." in said.err
+    assert "--provenance=false --sbom=false --output type=docker,oci-mediatypes=false" in said.err
+    assert f" --tag {place.image} ." in said.err
     assert said.err.count("\n") == 1 and not said.out
 
 
@@ -236,6 +214,7 @@ def test_what_was_pushed_with_other_media_types_is_taken_out_again(
     def answering(asked: Asked, forward: Callable[[], Answer]) -> Answer:
         tags = json.loads(place.registry.ask("GET", "fifth/tags/list")[2]).get("tags")
         if asked.operation == "BatchGetImage" and tags == ["new"]:
+            place.registry.as_oci("fifth", "new", "theirs")
             place.registry.as_oci("fifth", "new", "new")
         return real(asked, forward)
 
@@ -245,6 +224,8 @@ def test_what_was_pushed_with_other_media_types_is_taken_out_again(
     said = capsys.readouterr()
     assert f"has a manifest of type {OCI}, which SageMaker refuses" in said.err.splitlines()[-1] and not said.out
     assert place.registry.ask("GET", "fifth/manifests/new")[0] == 404
+    # What has another tag too is somebody else's.
+    assert place.registry.ask("GET", "fifth/manifests/theirs", OCI)[0] == 200
     assert Settings.read().sagemaker.image is None
     # So the tag is free for the image as it should have been.
     monkeypatch.setenv("AWS_ENDPOINT_URL_ECR", usual)

@@ -94,6 +94,34 @@ def test_one_of_ours_for_another_bucket_is_said(aws: Any) -> None:
     assert [line.split("lacks ")[1].split("'")[1] for line in said] == ["Objects", "ListObjects", "FindBucket"]
 
 
+def test_one_whose_answer_was_lost_is_finished(aws: Any) -> None:
+    account, said = opened(aws), []
+    wanted = role.document(account, "jobs", "mine-1", None)
+    aws.faults.lose("CreateRole")
+    found = role.ensure(account, wanted, said.append)
+    assert found == role.Found("arn:aws:iam::123456789012:role/jobs", made=True)
+    assert len(said) == 1 and said[0].startswith("Made the role 'jobs'.")
+    assert not aws.faults.left and len(aws.asked("CreateRole")) == 2
+    rights = aws.client("iam").get_role_policy(RoleName="jobs", PolicyName="trainbox")["PolicyDocument"]
+    assert rights == wanted["PolicyDocument"]
+
+
+@pytest.mark.parametrize("tags", [[], [{"Key": "trainbox", "Value": "role"}]], ids=["not ours", "ours"])
+def test_one_that_another_made_meanwhile_is_left_as_it_is(aws: Any, tags: list[dict[str, str]]) -> None:
+    """Theirs has no rights yet. Ours is told by its tag and by our having asked twice: one of them is not enough."""
+    account, said = opened(aws), []
+    wanted = role.document(account, "jobs", "mine-1", None)
+    iam = aws.client("iam")
+    trust = json.dumps(wanted["AssumeRolePolicyDocument"])
+    iam.create_role(RoleName="jobs", AssumeRolePolicyDocument=trust, Tags=tags)
+    aws.faults.fail("GetRole", "NoSuchEntity", status=404)
+    if not tags:
+        aws.faults.drop("CreateRole")
+    found = role.ensure(account, wanted, said.append)
+    assert not found.made and "its rights were not compared" in said[0]
+    assert iam.list_role_policies(RoleName="jobs")["PolicyNames"] == [] and not aws.faults.left
+
+
 def test_a_role_that_cannot_be_finished_is_taken_back(aws: Any) -> None:
     account = opened(aws)
     aws.faults.fail("PutRolePolicy", "AccessDenied")

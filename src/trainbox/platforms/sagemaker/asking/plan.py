@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from trainbox.errors import UsageError
+from trainbox.platforms.sagemaker.aws.names import OUR_TAG, ROLE
 
 DAY = 24 * 60 * 60
 DEFAULT_MAX_RUNTIME = DAY
@@ -19,12 +20,10 @@ DECODED = 12
 LEAST_OWN_DISK_GB = 125
 """The smallest disk in a machine that has its own, ml.g4dn.xlarge's: SageMaker refuses volumes larger than the disk."""
 MOST_SUBNETS, MOST_SECURITY_GROUPS, MOST_TAGS, MOST_VARIABLES = 16, 5, 50, 100
-OUR_TAG = "trainbox"
-"""The tag on everything that Trainbox makes in an account; one that a user gives under this name is refused."""
 
 _PATTERNS = {
     "region": (r"[a-z]{2,}(-[a-z]+)+-\d", "eu-west-1"),
-    "role": (r"arn:aws[a-z-]*:iam::\d{12}:role/?[a-zA-Z_0-9+=,.@\-/]+", "arn:aws:iam::123456789012:role/trainbox"),
+    "role": (ROLE.pattern, "arn:aws:iam::123456789012:role/trainbox"),
     "image": (r"[a-zA-Z0-9][^\s]{0,254}", "123456789012.dkr.ecr.eu-west-1.amazonaws.com/trainbox:train"),
     "bucket": (r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", "trainbox-123456789012-eu-west-1"),
     "prefix": (r"[a-zA-Z0-9!_.*'()-]+(/[a-zA-Z0-9!_.*'()-]+)*", "trainbox"),

@@ -12,7 +12,8 @@ from typing import Any
 from trainbox import tasks
 from trainbox.platforms.folder import CHECKPOINTS
 from trainbox.platforms.job import TrainingJob
-from trainbox.platforms.sagemaker.asking.plan import OUR_TAG, Plan, has_own_disk
+from trainbox.platforms.sagemaker.asking.plan import Plan, has_own_disk
+from trainbox.platforms.sagemaker.aws.names import OUR_TAG
 
 COUNTS = ("train_examples", "validation_examples")
 OF_AN_EPOCH = ("epoch", "step", "loss", "val_loss", "learning_rate", "images_per_second")

@@ -1,7 +1,6 @@
 """An image in Amazon ECR, looked at before a job is made of it: SageMaker would only say so after it was begun."""
 
 import json
-import re
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
@@ -9,25 +8,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from trainbox.platforms.containers import PLATFORM
+from trainbox.platforms.pushing import DOCKER_MANIFEST, MANIFESTS
 from trainbox.platforms.sagemaker.asking.estimate import has_gpu
 from trainbox.platforms.sagemaker.asking.plan import Plan
 from trainbox.platforms.sagemaker.aws.account import Account
 from trainbox.platforms.sagemaker.aws.failures import AwsFailed, AwsRefused, said_by_aws
+from trainbox.platforms.sagemaker.aws.names import IMAGE
 
-DOCKER = "application/vnd.docker.distribution.manifest.v2+json"
-MEDIA_TYPES = (
-    DOCKER,
-    "application/vnd.docker.distribution.manifest.list.v2+json",
-    "application/vnd.oci.image.manifest.v1+json",
-    "application/vnd.oci.image.index.v1+json",
-)
 PUSH = "Push it with: trainbox image push"
 LARGEST_CONFIGURATION = 4 << 20
 SECONDS_TO_ANSWER = 30
-_ADDRESS = re.compile(
-    r"(?P<account>\d{12})\.dkr\.ecr(-fips)?\.(?P<region>[a-z0-9-]+)\.(amazonaws\.com(\.cn)?|on\.aws)/"
-    r"(?P<repository>[^:@]+)(:(?P<tag>[\w.-]+))?(@(?P<digest>sha256:[0-9a-f]{64}))?"
-)
 
 Say = Callable[[str], None]
 
@@ -45,7 +35,7 @@ class Address:
     @classmethod
     def parse(cls, image: str) -> "Address":
         """Read an address; raise AwsRefused where it is none of ECR's."""
-        found = _ADDRESS.fullmatch(image)
+        found = IMAGE.fullmatch(image)
         if not found:
             raise AwsRefused(f"'{image}' is no image in Amazon ECR, where SageMaker fetches them. {PUSH}")
         return cls(found["account"], found["region"], found["repository"], found["tag"] or "latest", found["digest"])
@@ -83,7 +73,7 @@ def _manifest(account: Account, address: Address, image: str) -> Mapping[str, An
                 registryId=address.account,
                 repositoryName=address.repository,
                 imageIds=[address.id],
-                acceptedMediaTypes=list(MEDIA_TYPES),
+                acceptedMediaTypes=list(MANIFESTS),
             )
     except AwsFailed as problem:
         if problem.code != "RepositoryNotFoundException":
@@ -94,8 +84,8 @@ def _manifest(account: Account, address: Address, image: str) -> Mapping[str, An
     found = answer["images"][0]
     manifest: dict[str, Any] = json.loads(found["imageManifest"])
     media_type = found.get("imageManifestMediaType") or manifest.get("mediaType", "")
-    if media_type != DOCKER:
-        raise AwsRefused(f"The image is of the type {media_type}, and SageMaker takes {DOCKER}. {PUSH}")
+    if media_type != DOCKER_MANIFEST:
+        raise AwsRefused(f"The image is of the type {media_type}, and SageMaker takes {DOCKER_MANIFEST}. {PUSH}")
     return manifest
 
 

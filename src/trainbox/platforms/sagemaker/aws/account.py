@@ -21,11 +21,13 @@ SECONDS_TO_ANSWER = 70
 class Account:
     """An AWS session. Credentials, profiles, SSO, assumed roles and endpoints are boto3's own affair.
 
-    ``session`` makes the clients; ``region`` is where everything of ours is.
+    ``session`` makes the clients; ``region`` is where everything of ours is; ``supposed_number`` stands for the
+    account's number where AWS is not to be asked for it.
     """
 
     session: "boto3.Session"
     region: str
+    supposed_number: str = ""
 
     @classmethod
     def open(cls, region: str | None = None, profile: str | None = None) -> "Account":
@@ -73,7 +75,7 @@ class Account:
     @property
     def number(self) -> str:
         """The account's twelve digits; raises AwsFailed."""
-        return self.identity[0]
+        return self.supposed_number or self.identity[0]
 
     @property
     def partition(self) -> str:

@@ -35,6 +35,15 @@ class LoggedOut(AwsFailed):
     """There are no credentials, or they are not valid any more."""
 
 
+def was_asked_again(problem: AwsFailed) -> bool:
+    """Tell whether botocore had asked for the same before, by itself, because no answer came.
+
+    What AWS says is there already may then be what it has just made for us.
+    """
+    response = getattr(problem.__cause__, "response", {})
+    return bool(response.get("ResponseMetadata", {}).get("RetryAttempts"))
+
+
 @contextlib.contextmanager
 def said_by_aws(doing: str) -> Iterator[None]:
     """Turn what botocore raises into one line: ``doing`` is what was asked, "create the bucket 'x'".

@@ -9,15 +9,15 @@ from typing import Any
 
 from trainbox.errors import UsageError
 from trainbox.platforms.sagemaker.asking.plan import has_own_disk
+from trainbox.platforms.sagemaker.aws.names import OUR_TAG, ROLE
 
 NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}")
-ROLE = re.compile(r"arn:aws[a-z-]*:iam::\d{12}:role/?[a-zA-Z_0-9+=,.@\-/]+")
 INSTANCE_TYPE = re.compile(r"ml\.([a-z]+)([a-z0-9-]*)\.[a-z0-9]+")
 MEMORY_MB = (1024, 2048, 3072, 4096, 5120, 6144)
 MOST_CONCURRENT = 200
 MOST_INSTANCES = 1000
 VARIANT = "AllTraffic"
-TAG, OF_ENDPOINT = "trainbox", "trainbox:endpoint"
+TAG, OF_ENDPOINT = OUR_TAG, f"{OUR_TAG}:endpoint"
 """The tags of all that is made: the task, and the endpoint that it belongs to."""
 
 LONGEST_STEM = 50

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from trainbox.platforms.sagemaker.asking.plan import OUR_TAG
 from trainbox.platforms.sagemaker.aws.account import Account
 from trainbox.platforms.sagemaker.aws.failures import said_by_aws
+from trainbox.platforms.sagemaker.aws.names import OUR_TAG
 from trainbox.platforms.sagemaker.running.bill import Bill
 from trainbox.platforms.sagemaker.running.watching import server_time
 

@@ -2,23 +2,23 @@
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from trainbox.errors import UsageError
 from trainbox.platforms.sagemaker.aws.account import Account
-from trainbox.platforms.sagemaker.aws.failures import AwsFailed, AwsRefused, said_by_aws
+from trainbox.platforms.sagemaker.aws.failures import AwsFailed, AwsRefused, said_by_aws, was_asked_again
 from trainbox.platforms.sagemaker.aws.likeness import compact, includes
+from trainbox.platforms.sagemaker.aws.names import OUR_TAG
+from trainbox.platforms.sagemaker.setup import making
+from trainbox.platforms.sagemaker.setup.making import Say
 
-OUR_TAG = "trainbox"
 DAYS_TO_UPLOAD = 7
 DAYS_OF_OLD_VERSIONS = 30
 WITHOUT_LOCATION = "us-east-1"
 """The one region that S3 refuses to be told."""
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")
-
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,8 @@ PARTS = (
     _Part("Tagging", "bucket_tagging", f"has the tag '{OUR_TAG}'"),
     _Part("Policy", "bucket_policy", "refuses connections without TLS"),
 )
+NEVER_BY_ITSELF = ("LifecycleConfiguration", "Tagging", "Policy")
+"""What S3 sets for no bucket that is just made: where one has it, somebody has begun to use it."""
 
 
 @dataclass(frozen=True)
@@ -125,19 +127,11 @@ def ensure(account: Account, wanted: Mapping[str, Any], say: Say) -> Found:
     bucket that cannot be finished is taken back.
     """
     name = wanted["Bucket"]
+    what = f"bucket '{name}'"
     if exists(account, name) or not _created(account, name):
-        differences = tuple(compare(account, wanted))
-        for difference in differences:
-            say(f"Bucket '{name}' is there and left as it is, but {difference}.")
-        return Found(name, made=False, differences=differences)
-    try:
-        _finish(account, wanted)
-    except AwsFailed as problem:
-        raise _taken_back(account, name, problem) from problem
-    except BaseException as problem:
-        say(str(_taken_back(account, name, problem)))
-        raise
-    say(f"Made the bucket '{name}' in {account.region}.")
+        return Found(name, made=False, differences=making.left_as_it_is(what, compare(account, wanted), say))
+    making.finish(what, lambda: _finish(account, wanted), lambda: account.s3.delete_bucket(Bucket=name), say)
+    say(f"Made the {what} in {account.region}.")
     return Found(name, made=True)
 
 
@@ -168,7 +162,7 @@ def _of_somebody_else(name: str, code: str) -> AwsRefused:
 
 
 def _created(account: Account, name: str) -> bool:
-    """Create the bucket; False where it is there already and ours, as after two at once."""
+    """Create the bucket, which was not there; False where it is there meanwhile and ours, as after two at once."""
     place = {} if account.region == WITHOUT_LOCATION else {"LocationConstraint": account.region}
     request = {"Bucket": name, **({"CreateBucketConfiguration": place} if place else {})}
     try:
@@ -176,7 +170,7 @@ def _created(account: Account, name: str) -> bool:
             account.s3.create_bucket(**request)
     except AwsFailed as problem:
         if problem.code == "BucketAlreadyOwnedByYou":
-            return False
+            return was_asked_again(problem) and _is_bare(account, name)
         if problem.code == "BucketAlreadyExists":
             raise _of_somebody_else(name, problem.code) from problem
         raise
@@ -195,34 +189,37 @@ def _finish(account: Account, wanted: Mapping[str, Any]) -> None:
             put(Bucket=wanted["Bucket"], **{part.key: compact(value) if part.key == "Policy" else value})
 
 
-def _taken_back(account: Account, name: str, problem: BaseException) -> AwsFailed:
-    """Remove an unfinished bucket, which is empty; return what to say of it."""
-    why = str(problem) or "Interrupted."
-    code = problem.code if isinstance(problem, AwsFailed) else ""
+def _is_bare(account: Account, name: str) -> bool:
+    """Tell whether nobody has set anything for a bucket yet; False where that cannot be seen."""
     try:
-        with said_by_aws(f"remove the bucket '{name}' again"):
-            account.s3.delete_bucket(Bucket=name)
-    except AwsFailed as second:
-        return AwsFailed(
-            f"{why} The bucket '{name}' was made and stands unfinished. {second} Remove it yourself.", code
-        )
-    return AwsFailed(f"{why} The bucket '{name}' was made and removed again.", code)
+        return all(_there(account, name, part) is None for part in PARTS if part.key in NEVER_BY_ITSELF)
+    except AwsFailed:
+        return False
+
+
+def _there(account: Account, name: str, part: _Part) -> Any:
+    """Return what a property of a bucket is set to, None where it is not set; raise AwsFailed."""
+    try:
+        with said_by_aws(f"look at {part.key} of the bucket '{name}'"):
+            answer = getattr(account.s3, f"get_{part.ending}")(Bucket=name)
+    except AwsFailed as problem:
+        if problem.code.startswith("NoSuch") or problem.code.endswith("NotFoundError"):
+            return None
+        raise
+    return json.loads(answer["Policy"]) if part.key == "Policy" else answer.get(part.key, answer)
 
 
 def compare(account: Account, wanted: Mapping[str, Any]) -> Iterator[str]:
     """Yield in what a bucket that is there differs from ``wanted``: "it does not ..."."""
     for part in PARTS:
         try:
-            with said_by_aws(f"look at {part.key}"):
-                answer = getattr(account.s3, f"get_{part.ending}")(Bucket=wanted["Bucket"])
+            there = _there(account, wanted["Bucket"], part)
         except AwsFailed as problem:
-            if problem.code.startswith("NoSuch") or problem.code.endswith("NotFoundError"):
-                yield f"it is not set that it {part.does}"
-            else:
-                yield f"it could not be seen whether it {part.does} ({problem.code})"
+            yield f"it could not be seen whether it {part.does} ({problem.code})"
             continue
-        there = json.loads(answer["Policy"]) if part.key == "Policy" else answer.get(part.key, answer)
-        if not includes(there, _without_names(wanted[part.key])):
+        if there is None:
+            yield f"it is not set that it {part.does}"
+        elif not includes(there, _without_names(wanted[part.key])):
             yield f"it is set otherwise, not so that it {part.does}"
 
 

@@ -1,4 +1,4 @@
-"""The image in Amazon ECR: a repository made where it is missing, one push, and what came of it."""
+"""The image in Amazon ECR: one push, into a repository made where it is missing, and what came of it."""
 
 import base64
 import json
@@ -12,16 +12,8 @@ from trainbox.platforms import containers, pushing
 from trainbox.platforms.containers import DockerFailed
 from trainbox.platforms.sagemaker.aws.account import Account
 from trainbox.platforms.sagemaker.aws.failures import AwsFailed, AwsRefused, said_by_aws
+from trainbox.platforms.sagemaker.setup import repository as repositories
 
-OUR_TAG = "trainbox"
-DAYS_UNTAGGED = 7
-IMAGES_KEPT = 100
-MEDIA_TYPES = (
-    pushing.DOCKER_MANIFEST,
-    "application/vnd.docker.distribution.manifest.list.v2+json",
-    "application/vnd.oci.image.manifest.v1+json",
-    "application/vnd.oci.image.index.v1+json",
-)
 REPOSITORY_NAME = re.compile(r"[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*")
 TAG = re.compile(r"\w[\w.-]{0,127}", re.ASCII)
 LABEL = "org.opencontainers.image."
@@ -68,10 +60,10 @@ def push(account: Account, image: str, repository: str | None, tag: str | None, 
     found = _fit(image)
     name, tag = repository or default_repository(image), tag or default_tag(image, found)
     _check_names(name, tag)
-    described, made = ensure(account, name, say)
+    described, made = repositories.ensure(account, name, say)
     stored = None if made else _stored(account, name, tag)
     was_there = stored is not None and stored.is_image(found)
-    if stored and not was_there and described.get("imageTagMutability", "").startswith("IMMUTABLE"):
+    if stored and not was_there and not repositories.moves(described, tag):
         raise _taken(name, tag, stored.digest, image, found)
     if stored is None or not was_there:
         stored = _upload(account, image, name, f"{described['repositoryUri']}:{tag}", say)
@@ -96,41 +88,6 @@ def default_tag(image: str, found: Mapping[str, Any]) -> str:
     unique = labels.get(f"{LABEL}revision") or found["Id"].rpartition(":")[2]
     words = [here if here != "latest" else "", labels.get(f"{LABEL}version", ""), unique[:DIGITS_OF_REVISION]]
     return "-".join(re.sub(r"[^\w.-]", "-", word, flags=re.ASCII) for word in words if word)
-
-
-def settings(name: str) -> dict[str, Any]:
-    """Return the request that makes a repository: scanned on push, tags that stay what they are."""
-    return {
-        "repositoryName": name,
-        "imageTagMutability": "IMMUTABLE",
-        "imageScanningConfiguration": {"scanOnPush": True},
-        "tags": [{"Key": OUR_TAG, "Value": "image"}],
-    }
-
-
-def lifecycle() -> dict[str, Any]:
-    """Return what ECR throws away by itself: what lost its tag, and all but the newest images."""
-    return {
-        "rules": [
-            {
-                "rulePriority": 1,
-                "description": f"Images without a tag, after {DAYS_UNTAGGED} days",
-                "selection": {
-                    "tagStatus": "untagged",
-                    "countType": "sinceImagePushed",
-                    "countUnit": "days",
-                    "countNumber": DAYS_UNTAGGED,
-                },
-                "action": {"type": "expire"},
-            },
-            {
-                "rulePriority": 2,
-                "description": f"All but the newest {IMAGES_KEPT} images",
-                "selection": {"tagStatus": "any", "countType": "imageCountMoreThan", "countNumber": IMAGES_KEPT},
-                "action": {"type": "expire"},
-            },
-        ]
-    }
 
 
 def _fit(image: str) -> Mapping[str, Any]:
@@ -158,48 +115,10 @@ def _check_names(repository: str, tag: str) -> None:
         raise UsageError(f"'{tag}' is no tag: letters, digits and ._- only. Give another with --tag.")
 
 
-def ensure(account: Account, name: str, say: Say) -> tuple[dict[str, Any], bool]:
-    """Return what ECR says of a repository, and whether it was made just now; raise AwsFailed."""
-    ecr = account.client("ecr")
-    try:
-        with said_by_aws(f"look at the repository '{name}'"):
-            described = ecr.describe_repositories(repositoryNames=[name])["repositories"][0]
-    except AwsFailed as problem:
-        if problem.code != "RepositoryNotFoundException":
-            raise
-        return _made(ecr, name, account.region, say), True
-    for line in differences(described):
-        say(f"Repository '{name}' is left as it is, but {line}.")
-    return described, False
-
-
-def differences(described: Mapping[str, Any]) -> list[str]:
-    """Say in what a repository differs from one that Trainbox makes."""
-    found = []
-    if not described.get("imageTagMutability", "").startswith("IMMUTABLE"):
-        found.append("its tags can be moved to other images")
-    if not described.get("imageScanningConfiguration", {}).get("scanOnPush"):
-        found.append("it does not scan on push")
-    return found
-
-
-def _made(ecr: Any, name: str, region: str, say: Say) -> dict[str, Any]:
-    with said_by_aws(f"create the repository '{name}'"):
-        described: dict[str, Any] = ecr.create_repository(**settings(name))["repository"]
-    say(f"Made the repository '{name}' in {region}: scanned on push, tags immutable.")
-    try:
-        with said_by_aws(f"set the lifecycle of the repository '{name}'"):
-            ecr.put_lifecycle_policy(repositoryName=name, lifecyclePolicyText=json.dumps(lifecycle()))
-    except AwsFailed as problem:
-        # An image is worth pushing to it all the same: nothing but old images will stay.
-        say(f"{problem} The repository stands without one, so that old images stay and are billed.")
-    return described
-
-
 def _stored(account: Account, repository: str, tag: str) -> _Stored | None:
     with said_by_aws(f"look at the image '{repository}:{tag}'"):
         answer = account.client("ecr").batch_get_image(
-            repositoryName=repository, imageIds=[{"imageTag": tag}], acceptedMediaTypes=list(MEDIA_TYPES)
+            repositoryName=repository, imageIds=[{"imageTag": tag}], acceptedMediaTypes=list(pushing.MANIFESTS)
         )
     for one in answer.get("images", []):
         manifest = json.loads(one["imageManifest"])
@@ -212,8 +131,8 @@ def _taken(repository: str, tag: str, digest: str, image: str, found: Mapping[st
     usual = default_tag(image, found)
     other = usual if usual != tag else f"{tag}-{found['Id'].rpartition(':')[2][:DIGITS_OF_REVISION]}"
     return TagTaken(
-        f"The tag '{tag}' of the repository '{repository}' is another image's ({digest[:19]}), and tags there are "
-        f"immutable. Give another: --tag {other}"
+        f"The tag '{tag}' of the repository '{repository}' is another image's ({digest[:19]}), and it is immutable. "
+        f"Give another: --tag {other}"
     )
 
 
@@ -236,14 +155,16 @@ def _upload(account: Account, image: str, repository: str, reference: str, say: 
 
 
 def _kept_if_fit(account: Account, image: str, repository: str, reference: str, stored: _Stored) -> _Stored:
-    """Return what was pushed; where SageMaker would refuse it, take it out again, since its tag is taken by it."""
+    """Return what was pushed; where SageMaker would refuse it, take its tag away again, for an image that is fit.
+
+    By its digest it would go with the tags of others: ECR removes it by itself with the last of them.
+    """
     try:
         pushing.refuse_foreign_media_type(image, stored.media_type, reference)
     except DockerFailed:
         with said_by_aws(f"take {reference} out again, which SageMaker would refuse"):
-            account.client("ecr").batch_delete_image(
-                repositoryName=repository, imageIds=[{"imageDigest": stored.digest}]
-            )
+            tag = reference.rpartition(":")[2]
+            account.client("ecr").batch_delete_image(repositoryName=repository, imageIds=[{"imageTag": tag}])
         raise
     return stored
 

@@ -1,25 +1,23 @@
 """The execution role: what SageMaker may do for our jobs and endpoints, and not a thing more."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from trainbox.errors import UsageError
 from trainbox.platforms.sagemaker.aws.account import Account
-from trainbox.platforms.sagemaker.aws.failures import AwsFailed, said_by_aws
+from trainbox.platforms.sagemaker.aws.failures import AwsFailed, said_by_aws, was_asked_again
 from trainbox.platforms.sagemaker.aws.likeness import compact, includes
+from trainbox.platforms.sagemaker.aws.names import IMAGE, OUR_TAG, ROLE
+from trainbox.platforms.sagemaker.setup import making
+from trainbox.platforms.sagemaker.setup.making import Say
 
-OUR_TAG = "trainbox"
 POLICY = "trainbox"
 DEFAULT_NAME = "trainbox-sagemaker"
 PREFIX = "trainbox"
 """All that jobs read and write in the bucket is below it."""
 NAME = re.compile(r"[\w+=,.@-]{1,64}", re.ASCII)
-ARN = re.compile(r"arn:aws[a-z-]*:iam::(?P<number>\d{12}):role/(?P<path>.*/)?(?P<name>[\w+=,.@-]{1,64})", re.ASCII)
-IMAGE = re.compile(r"(?P<number>\d{12})\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.[^/]+/(?P<repository>[^:@]+)")
-
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -33,7 +31,7 @@ class Found:
 
 def name_of(role: str) -> str:
     """Return the name of a role given by name or ARN; raise UsageError."""
-    found = ARN.fullmatch(role)
+    found = ROLE.fullmatch(role)
     name = found["name"] if found else role
     if not NAME.fullmatch(name):
         raise UsageError(
@@ -44,7 +42,7 @@ def name_of(role: str) -> str:
 
 def arn_of(account: Account, role: str) -> str:
     """Return the ARN of a role given by name or ARN; raise AwsFailed where there is no role of the name."""
-    if ARN.fullmatch(role):
+    if ROLE.fullmatch(role):
         return role
     with said_by_aws(f"look at the role '{name_of(role)}'"):
         return str(account.client("iam").get_role(RoleName=role)["Role"]["Arn"])
@@ -111,7 +109,8 @@ def _logs(account: Account) -> dict[str, Any]:
 
 def _image(account: Account, image: str | None) -> list[dict[str, Any]]:
     found = IMAGE.match(image or "")
-    number, region, repository = found.groups() if found else (account.number, account.region, "trainbox")
+    parts = found.group("account", "region", "repository") if found else (account.number, account.region, "trainbox")
+    number, region, repository = parts
     actions = ("ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer")
     place = f"arn:{account.partition}:ecr:{region}:{number}:repository/{repository}"
     # The token is for the registry as a whole: AWS knows no narrower resource for it.
@@ -149,24 +148,13 @@ def ensure(account: Account, wanted: Mapping[str, Any], say: Say) -> Found:
     Raises AwsFailed. A role that cannot be finished is taken back.
     """
     iam, name = account.client("iam"), wanted["RoleName"]
-    there = _existing(iam, name)
-    if there is not None:
-        differences = tuple(_compare(iam, there, wanted))
-        for difference in differences:
-            say(f"Role '{name}' is there and left as it is, but {difference}.")
-        return Found(there["Arn"], made=False, differences=differences)
-    arn = _create(iam, wanted)
-    try:
-        with said_by_aws(f"give the role '{name}' its rights"):
-            rights = compact(wanted["PolicyDocument"])
-            iam.put_role_policy(RoleName=name, PolicyName=wanted["PolicyName"], PolicyDocument=rights)
-    except AwsFailed as problem:
-        raise _taken_back(iam, name, problem) from problem
-    except BaseException as problem:
-        say(str(_taken_back(iam, name, problem)))
-        raise
-    say(f"Made the role '{name}'. It takes some seconds until SageMaker can take it on.")
-    return Found(arn, made=True)
+    what, there = f"role '{name}'", _existing(iam, name)
+    role, made = (there, False) if there else _created(iam, wanted)
+    if not made:
+        return Found(role["Arn"], made=False, differences=making.left_as_it_is(what, _compare(iam, role, wanted), say))
+    making.finish(what, lambda: _give_rights(iam, wanted), lambda: iam.delete_role(RoleName=name), say)
+    say(f"Made the {what}. It takes some seconds until SageMaker can take it on.")
+    return Found(role["Arn"], made=True)
 
 
 def _existing(iam: Any, name: str) -> dict[str, Any] | None:
@@ -179,28 +167,54 @@ def _existing(iam: Any, name: str) -> dict[str, Any] | None:
         raise
 
 
-def _create(iam: Any, wanted: Mapping[str, Any]) -> str:
-    with said_by_aws(f"create the role '{wanted['RoleName']}'"):
-        made = iam.create_role(
-            RoleName=wanted["RoleName"],
-            AssumeRolePolicyDocument=compact(wanted["AssumeRolePolicyDocument"]),
-            Description="What SageMaker may do for Trainbox's jobs and endpoints.",
-            Tags=[{"Key": OUR_TAG, "Value": "role"}],
-        )
-    return str(made["Role"]["Arn"])
-
-
-def _taken_back(iam: Any, name: str, problem: BaseException) -> AwsFailed:
-    why = str(problem) or "Interrupted."
-    code = problem.code if isinstance(problem, AwsFailed) else ""
+def _created(iam: Any, wanted: Mapping[str, Any]) -> tuple[dict[str, Any], bool]:
+    """Create the role, which was not there, and return it; False where it is there meanwhile, as after two at once."""
+    name = wanted["RoleName"]
     try:
-        with said_by_aws(f"remove the role '{name}' again"):
-            iam.delete_role(RoleName=name)
-    except AwsFailed as second:
-        return AwsFailed(
-            f"{why} The role '{name}' was made and stands without rights. {second} Remove it yourself.", code
-        )
-    return AwsFailed(f"{why} The role '{name}' was made and removed again.", code)
+        with said_by_aws(f"create the role '{name}'"):
+            made = iam.create_role(
+                RoleName=name,
+                AssumeRolePolicyDocument=compact(wanted["AssumeRolePolicyDocument"]),
+                Description="What SageMaker may do for Trainbox's jobs and endpoints.",
+                Tags=[{"Key": OUR_TAG, "Value": "role"}],
+            )
+            return made["Role"], True
+    except AwsFailed as problem:
+        if problem.code != "EntityAlreadyExists":
+            raise
+        with said_by_aws(f"look at the role '{name}'"):
+            # IAM takes a while to show everywhere what it has.
+            iam.get_waiter("role_exists").wait(RoleName=name)
+            there = dict(iam.get_role(RoleName=name)["Role"])
+        return there, was_asked_again(problem) and _is_ours_without_rights(iam, there, wanted)
+
+
+def _is_ours_without_rights(iam: Any, there: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
+    """Tell whether a role is as our own request leaves it; False where that cannot be seen."""
+    tagged = {"Key": OUR_TAG, "Value": "role"} in there.get("Tags", [])
+    trusted = includes(there.get("AssumeRolePolicyDocument", {}), wanted["AssumeRolePolicyDocument"])
+    try:
+        return tagged and trusted and _rights(iam, wanted) is None
+    except AwsFailed:
+        return False
+
+
+def _give_rights(iam: Any, wanted: Mapping[str, Any]) -> None:
+    name, rights = wanted["RoleName"], compact(wanted["PolicyDocument"])
+    with said_by_aws(f"give the role '{name}' its rights"):
+        iam.put_role_policy(RoleName=name, PolicyName=wanted["PolicyName"], PolicyDocument=rights)
+
+
+def _rights(iam: Any, wanted: Mapping[str, Any]) -> Any:
+    """Return the statements of our policy on a role, None where it has no such policy; raise AwsFailed."""
+    try:
+        with said_by_aws("look at its rights"):
+            found = iam.get_role_policy(RoleName=wanted["RoleName"], PolicyName=wanted["PolicyName"])
+    except AwsFailed as problem:
+        if problem.code == "NoSuchEntity":
+            return None
+        raise
+    return found["PolicyDocument"].get("Statement", [])
 
 
 def _compare(iam: Any, there: Mapping[str, Any], wanted: Mapping[str, Any]) -> Iterator[str]:
@@ -211,14 +225,14 @@ def _compare(iam: Any, there: Mapping[str, Any], wanted: Mapping[str, Any]) -> I
         yield "SageMaker may not take it on (it does not trust sagemaker.amazonaws.com)"
     elif not includes(trusted, wanted["AssumeRolePolicyDocument"]):
         yield "SageMaker may take it on for other accounts too, or under other conditions (its trust is set otherwise)"
+    reason = "it has none"
     try:
-        with said_by_aws("look at its rights"):
-            rights = iam.get_role_policy(RoleName=wanted["RoleName"], PolicyName=wanted["PolicyName"])
+        rights = _rights(iam, wanted)
     except AwsFailed as problem:
-        reason = "it has none" if problem.code == "NoSuchEntity" else problem.code
+        rights, reason = None, problem.code
+    if rights is None:
         yield f"its rights were not compared with the policy '{wanted['PolicyName']}' ({reason})"
         return
-    there_now = rights["PolicyDocument"].get("Statement", [])
     for statement in wanted["PolicyDocument"]["Statement"]:
-        if not includes(there_now, [statement]):
+        if not includes(rights, [statement]):
             yield f"its policy '{wanted['PolicyName']}' lacks '{statement['Sid']}' as it would be made now"
