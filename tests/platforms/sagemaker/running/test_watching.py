@@ -109,6 +109,20 @@ def test_what_was_read_before_a_fault_is_not_lost(aws: Aws) -> None:
     assert [line.text for line in log.new()] == ["a", "b"]
 
 
+def test_a_token_that_is_a_day_old_loses_no_line_and_says_none_twice(aws: Aws) -> None:
+    put_log(aws, "job/algo-1-1", [(0, "a"), (10, "b"), (10, "b"), (10, "c")])
+    log = Log(aws.account(), "job")
+    assert [line.text for line in log.new()] == ["a", "b", "b", "c"]
+    for more in ([(10, "b"), (10, "d"), (20, "e")], [(30, "f")]):
+        put_log(aws, "job/algo-1-1", more)
+        aws.faults.fail("GetLogEvents", "InvalidParameterException", message="The specified nextToken is invalid.")
+        assert [line.text for line in log.new()] == [text for _, text in more]
+        assert log.new() == []
+    assert not aws.faults.left
+    put_log(aws, "job/algo-1-1", [(30, "f")])
+    assert [line.text for line in log.new()] == ["f"], "and it goes on with tokens"
+
+
 def test_no_capacity_is_said_with_advice(aws: Aws, plan: Plans, toy_here: Toy, tmp_path: Path) -> None:
     aws.sagemaker.training.mishap(
         "CapacityError: Unable to provision requested ML compute capacity. Please retry using a different ML instance "
