@@ -12,16 +12,31 @@ from typing import Any
 import pytest
 
 from amazon.aws import Aws
+from amazon.terminal import terminal
 from trainbox.platforms.job import JobFailed, TrainingJob
 from trainbox.platforms.sagemaker.asking.plan import Plan
 from trainbox.platforms.sagemaker.aws.failures import AwsRefused, LoggedOut
 from trainbox.platforms.sagemaker.aws.logs import GROUP, Log
 from trainbox.platforms.sagemaker.running import training, watching
+from trainbox.platforms.sagemaker.running.kinds import TRAINING, Description
 from trainbox.platforms.sagemaker.running.showing import Plain
 
 Toy = Callable[..., TrainingJob]
 Plans = Callable[..., Plan]
 MOMENT = int(time.time() * 1000) - 60_000
+
+WATCH = """
+import sys
+from trainbox.platforms.sagemaker.aws.account import Account
+from trainbox.platforms.sagemaker.running.showing import Plain
+from trainbox.platforms.sagemaker.running.watching import Watch
+say = lambda line: print(line, file=sys.stderr, flush=True)
+shown = Plain(say)
+shown.state = lambda text, seconds: say("looked")
+watch = Watch(Account.open(), "toy-job", shown, say, 0.1)
+with watch.signals.handled():
+    print(watch.to_the_end())
+"""
 
 
 class Follower:
@@ -32,7 +47,7 @@ class Follower:
         self.shown: list[str] = []
         self.watch = watching.Watch(aws.account(), job, Plain(self.shown.append), self.said.append, seconds)
 
-    def to_the_end(self) -> watching.Description | None:
+    def to_the_end(self) -> Description | None:
         with self.watch.signals.handled():
             return self.watch.to_the_end()
 
@@ -141,7 +156,7 @@ def test_no_capacity_is_said_with_advice(aws: Aws, plan: Plans, toy_here: Toy, t
 @pytest.mark.slow
 def test_transitions_are_said_once_each(create: Callable[..., Follower]) -> None:
     follower = create(held=0.4)
-    after(0.7, lambda: watching.stop(follower.watch.account, "toy-job"))
+    after(0.7, lambda: TRAINING.stop(follower.watch.account, "toy-job"))
     description = follower.to_the_end()
     assert description and description["TrainingJobStatus"] == "Stopped"
     said = [line.partition(":")[0] for line in follower.said]
@@ -186,7 +201,7 @@ def test_credentials_that_expire_leave_the_job_and_say_how_to_go_on(aws: Aws, cr
 def test_a_log_that_may_not_be_read_is_said_once(aws: Aws, create: Callable[..., Follower]) -> None:
     follower = create(held=0.4)
     aws.faults.fail("DescribeLogStreams", "AccessDeniedException", times=9)
-    after(0.6, lambda: watching.stop(follower.watch.account, "toy-job"))
+    after(0.6, lambda: TRAINING.stop(follower.watch.account, "toy-job"))
     assert follower.to_the_end()
     assert sum("The job is watched without its log." in line for line in follower.said) == 1
 
@@ -201,6 +216,24 @@ def test_away_from_a_terminal_a_signal_stops_the_job(
     assert description and description["TrainingJobStatus"] == "Stopped"
     assert any(line.startswith("Stopping: the best model so far is being written.") for line in follower.said)
     assert len(aws.sagemaker.asked("StopTrainingJob")) == 1
+
+
+def test_a_person_leaves_a_job_that_goes_on(aws: Aws, create: Callable[..., Follower]) -> None:
+    create()
+    with terminal(WATCH) as watched:
+        watched.read_until("Starting")
+        watched.interrupt()
+        watched.read_until("s, d or w: ")
+        watched.type(b"w\n")
+        watched.read_until("looked")
+        watched.interrupt()
+        watched.read_until("s, d or w: ")
+        watched.type(b"d\n")
+        watched.read_until("trainbox fetch toy-job")
+        assert watched.ended() == "None"
+    assert "The training job 'toy-job' goes on, and is billed until it ends. Watch it: " in watched.shown
+    assert not aws.sagemaker.asked("StopTrainingJob")
+    assert aws.sagemaker.job("toy-job").status == "InProgress"
 
 
 @pytest.mark.slow
@@ -257,9 +290,10 @@ def test_a_name_that_is_taken_is_one_clear_line(aws: Aws, create: Callable[..., 
 
 @pytest.mark.slow
 def test_an_answer_that_is_lost_is_no_name_taken(aws: Aws, create: Callable[..., Follower]) -> None:
-    aws.faults.drop("CreateTrainingJob")
+    aws.faults.lose("CreateTrainingJob")
     create()
-    assert len(aws.sagemaker.training.jobs) == 1
+    assert len(aws.sagemaker.asked("CreateTrainingJob")) == 2
+    assert list(aws.sagemaker.training.jobs) == ["toy-job"]
 
 
 def test_a_quota_of_nought_is_one_clear_line(aws: Aws, create: Callable[..., Follower]) -> None:
@@ -272,4 +306,4 @@ def test_a_quota_of_nought_is_one_clear_line(aws: Aws, create: Callable[..., Fol
 
 def test_an_unknown_job_is_named(aws: Aws) -> None:
     with pytest.raises(AwsRefused, match=r"There is no training job 'nobody' in eu-west-1\. List them: trainbox jobs"):
-        watching.describe(aws.account(), "nobody")
+        TRAINING.describe(aws.account(), "nobody")

@@ -73,11 +73,12 @@ class Signals:
 def choose(told: Told, job: str, say: Say) -> Choice:
     """Ask a person at a terminal what to do; anywhere else, and for SIGTERM, the job is stopped: it costs money.
 
+    ``job`` says which, as "training job 'lap-1'".
     Ctrl-C once more, and the end of standard input, stop it too.
     """
     if told.number != signal.SIGINT or not _asked_person():
         return Choice.STOP
-    say(f"The training job '{job}' goes on. Stop it and bring the best model so far (s), leave it running and be")
+    say(f"The {job} goes on. Stop it and bring the best model so far (s), leave it running and be")
     say("billed until it ends (d), or go on watching (w)? Ctrl-C once more stops it.")
     while True:
         try:
