@@ -33,7 +33,7 @@ class SageMaker:
         self.transforms = TransformJobs(self.house, self.models)
         self.tunings = TuningJobs(self.house, self.training)
         own = [self.training, self.models, self.endpoints, self.transforms, self.tunings, Tags(self.house)]
-        self.rooms = Rooms([*own, Search(self.training), self.scaling, Quotas(self.house), Prices()])
+        self.rooms = Rooms([*own, Search(self.training, self.tunings), self.scaling, Quotas(self.house), Prices()])
 
     @property
     def received(self) -> list[tuple[str, dict[str, Any]]]:

@@ -179,11 +179,11 @@ class TrainingJobs:
     def stop_training_job(self, asked: dict[str, Any]) -> None:
         job = self.found(asked["TrainingJobName"])
         with self.house.lock:
-            if job.over.is_set():
+            # What SageMaker says to a second stop is not documented: nobody may count on its patience.
+            if job.over.is_set() or job.stop.is_set():
                 raise invalid(f"The request was rejected because the training job is in status {job.status}.")
-            if not job.stop.is_set():
-                job.enter("Stopping", "Stopping")
-                job.stop.set()
+            job.enter("Stopping", "Stopping")
+            job.stop.set()
 
     def list_training_jobs(self, asked: dict[str, Any]) -> dict[str, Any]:
         listed, token = page(selected(list(self.jobs.values()), asked), asked)

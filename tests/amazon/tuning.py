@@ -129,7 +129,10 @@ class TuningJobs:
         return {"HyperParameterTuningJobArn": arn}
 
     def describe_hyper_parameter_tuning_job(self, asked: dict[str, Any]) -> dict[str, Any]:
-        job = self.found(asked["HyperParameterTuningJobName"])
+        return self.described(self.found(asked["HyperParameterTuningJobName"]))
+
+    def described(self, job: TuningJob) -> dict[str, Any]:
+        """Return what is said of a job."""
         return {
             "HyperParameterTuningJobName": job.name,
             "HyperParameterTuningJobArn": job.arn,
@@ -167,7 +170,7 @@ class TuningJobs:
 
     def stop_hyper_parameter_tuning_job(self, asked: dict[str, Any]) -> None:
         job = self.found(asked["HyperParameterTuningJobName"])
-        if job.over.is_set():
+        if job.over.is_set() or job.stop.is_set():
             raise invalid(f"The request was rejected because the tuning job is in status {job.status}.")
         job.status = "Stopping"
         job.stop.set()

@@ -1,76 +1,24 @@
 """``trainbox jobs``, ``logs``, ``stop`` and ``fetch``: from another machine, with nothing but a job's name."""
 
 import hashlib
-import io
 import json
-import tarfile
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from amazon.aws import Aws
-from amazon.training import Job, now
+from amazon.books import Books
 from trainbox import cli
 from trainbox.platforms.prices import price
 
 Said = pytest.CaptureFixture[str]
-LOGS = "/aws/sagemaker/TrainingJobs"
-
-
-class Jobs:
-    """Jobs as they stand when another machine asks: no program runs here."""
-
-    def __init__(self, aws: Aws) -> None:
-        self.aws = aws
-
-    def make(self, name: str, status: str, secondary: str = "", reason: str = "", **further: Any) -> Job:
-        """Put a job into SageMaker's books, 10 minutes old, 5 of them trained."""
-        request = {
-            "TrainingJobName": name,
-            "RoleArn": self.aws.role,
-            "AlgorithmSpecification": {"TrainingImage": self.aws.image, "TrainingInputMode": "File"},
-            "HyperParameters": {"task": "drive"},
-            "OutputDataConfig": {"S3OutputPath": f"s3://{self.aws.bucket}/jobs"},
-            "ResourceConfig": {"InstanceType": "ml.m5.xlarge", "InstanceCount": 1, "VolumeSizeInGB": 30},
-            "StoppingCondition": {"MaxRuntimeInSeconds": 600},
-            **further,
-        }
-        training = self.aws.sagemaker.training
-        job = Job(request, training.house.arn("training-job", name))
-        job.created = now() - timedelta(minutes=10)
-        job.started = now() - timedelta(minutes=5)
-        job.enter("Starting", "InProgress")
-        training.jobs[name] = job
-        if status != "InProgress":
-            job.finish(secondary or status, status, 0.3, reason)
-        return job
-
-    def put_model(self, job: Job, folder: Path) -> None:
-        """Store a folder as the job's model artifact."""
-        packed = io.BytesIO()
-        with tarfile.open(fileobj=packed, mode="w:gz", compresslevel=1) as archive:
-            for path in sorted(folder.iterdir()):
-                archive.add(path, path.name)
-        bucket, _, key = job.model.removeprefix("s3://").partition("/")
-        self.aws.client("s3").put_object(Bucket=bucket, Key=key, Body=packed.getvalue())
-
-    def log(self, name: str, *lines: str) -> None:
-        """Put lines into the job's log."""
-        logs = self.aws.client("logs")
-        stream = f"{name}/algo-1-1"
-        logs.create_log_group(logGroupName=LOGS)
-        logs.create_log_stream(logGroupName=LOGS, logStreamName=stream)
-        moment = int(now().timestamp() * 1000)
-        events = [{"timestamp": moment, "message": line} for line in lines]
-        logs.put_log_events(logGroupName=LOGS, logStreamName=stream, logEvents=events)
 
 
 @pytest.fixture
-def jobs(aws: Aws, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Jobs:
+def jobs(aws: Aws, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Books:
     monkeypatch.chdir(tmp_path)
-    return Jobs(aws)
+    return Books(aws)
 
 
 @pytest.fixture
@@ -90,7 +38,7 @@ def names(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()}
 
 
-def test_jobs_are_listed_newest_first_with_what_they_cost(jobs: Jobs, capsys: Said) -> None:
+def test_jobs_are_listed_newest_first_with_what_they_cost(jobs: Books, capsys: Said) -> None:
     jobs.make("done", "Completed")
     jobs.make("cheap", "Stopped", EnableManagedSpotTraining=True).created += timedelta(minutes=1)
     jobs.make("under-way", "InProgress").created += timedelta(minutes=2)
@@ -110,7 +58,7 @@ def test_jobs_are_listed_newest_first_with_what_they_cost(jobs: Jobs, capsys: Sa
     assert cli.run(["jobs", "--status", "completed"]) == 2
 
 
-def test_a_model_is_fetched_and_summed_up(jobs: Jobs, bundle: Path, tmp_path: Path, capsys: Said) -> None:
+def test_a_model_is_fetched_and_summed_up(jobs: Books, bundle: Path, tmp_path: Path, capsys: Said) -> None:
     jobs.put_model(jobs.make("done", "Completed", EnableManagedSpotTraining=True), bundle)
     assert cli.run(["fetch", "done", "--out", "pilot"]) == 0
     said = capsys.readouterr()
@@ -126,7 +74,7 @@ def test_a_model_is_fetched_and_summed_up(jobs: Jobs, bundle: Path, tmp_path: Pa
 
 
 def test_a_model_that_is_not_what_its_manifest_says_is_not_put_in_place(
-    jobs: Jobs, bundle: Path, tmp_path: Path, capsys: Said
+    jobs: Books, bundle: Path, tmp_path: Path, capsys: Said
 ) -> None:
     (bundle / "model.tflite").write_bytes(b"another")
     jobs.put_model(jobs.make("done", "Completed"), bundle)
@@ -137,7 +85,7 @@ def test_a_model_that_is_not_what_its_manifest_says_is_not_put_in_place(
     assert not (tmp_path / "done").exists()
 
 
-def test_a_stopped_job_gives_the_model_that_it_had(jobs: Jobs, bundle: Path, tmp_path: Path, capsys: Said) -> None:
+def test_a_stopped_job_gives_the_model_that_it_had(jobs: Books, bundle: Path, tmp_path: Path, capsys: Said) -> None:
     jobs.put_model(jobs.make("had-one", "Stopped", "MaxRuntimeExceeded"), bundle)
     assert cli.run(["fetch", "had-one"]) == 0
     assert (tmp_path / "had-one/model.tflite").exists()
@@ -156,7 +104,7 @@ def test_a_stopped_job_gives_the_model_that_it_had(jobs: Jobs, bundle: Path, tmp
         assert "was stopped before there was a model to save" in capsys.readouterr().err
 
 
-def test_a_failed_job_says_why_and_its_last_lines(jobs: Jobs, capsys: Said) -> None:
+def test_a_failed_job_says_why_and_its_last_lines(jobs: Books, capsys: Said) -> None:
     jobs.make("refused", "Failed", reason="AlgorithmError: There is no usable data. Give more., exit code: 2")
     jobs.log("refused", "Task 'drive' on channels train.", "There is no usable data. Give more.")
     assert cli.run(["fetch", "refused"]) == 2
@@ -168,7 +116,7 @@ def test_a_failed_job_says_why_and_its_last_lines(jobs: Jobs, capsys: Said) -> N
     assert cli.run(["logs", "-f", "refused"]) == 2
 
 
-def test_a_job_under_way_is_not_fetched_and_can_be_stopped(jobs: Jobs, capsys: Said) -> None:
+def test_a_job_under_way_is_not_fetched_and_can_be_stopped(jobs: Books, capsys: Said) -> None:
     job = jobs.make("under-way", "InProgress")
     assert cli.run(["fetch", "under-way"]) == 1
     assert "has not ended. Watch it: trainbox logs -f under-way" in capsys.readouterr().err
@@ -177,20 +125,91 @@ def test_a_job_under_way_is_not_fetched_and_can_be_stopped(jobs: Jobs, capsys: S
     assert cli.run(["stop", "under-way", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == {"job": "under-way", "was_running": True, "status": "Stopping"}
     assert job.stop.is_set()
+    assert cli.run(["stop", "under-way"]) == 0, "once more is no error, and not asked of AWS"
+    assert capsys.readouterr().out.startswith("The training job 'under-way' is being stopped already. In two minutes")
+    assert len(jobs.aws.sagemaker.asked("StopTrainingJob")) == 1
     job.finish("Stopped", "Stopped", 0.3)
     assert cli.run(["stop", "under-way"]) == 0
     assert "had ended already: Stopped" in capsys.readouterr().out
 
 
+def test_a_stop_that_comes_too_late_is_no_error(jobs: Books, capsys: Said) -> None:
+    job = jobs.make("under-way", "InProgress")
+    jobs.aws.faults.hold("StopTrainingJob", lambda: job.finish("Completed", "Completed", 0.3))
+    assert cli.run(["stop", "under-way"]) == 0
+    assert capsys.readouterr().out == "The training job 'under-way' had ended already: Completed.\n"
+
+
+def test_tuning_jobs_are_listed_and_stopped_by_name(jobs: Books, capsys: Said) -> None:
+    done = {"0.5": (jobs.make("laps-001", "Completed"), 0.75), "1.5": (jobs.make("laps-002", "InProgress"), None)}
+    job = jobs.tuning("laps", "InProgress", done)
+    assert cli.run(["jobs", "--tuning", "--json"]) == 0
+    [listed] = json.loads(capsys.readouterr().out)
+    assert listed.pop("created")
+    assert listed == {
+        "tuning_job": "laps",
+        "task": "drive",
+        "status": "InProgress",
+        "done": 1,
+        "trials": 5,
+        "objective": "angle_mae",
+        "best": 0.75,
+        "best_job": "laps-001",
+    }
+    assert cli.run(["jobs", "--tuning", "--status", "Completed"]) == 0
+    assert "laps" not in capsys.readouterr().out
+    assert cli.run(["jobs", "--tuning"]) == 0
+    assert "1 of 5" in capsys.readouterr().out
+    assert cli.run(["fetch", "laps"]) == 1
+    assert "The tuning job 'laps' has not ended." in capsys.readouterr().err
+    assert cli.run(["stop", "laps"]) == 0
+    assert capsys.readouterr().out.startswith("The tuning job 'laps' is being stopped. ")
+    assert job.stop.is_set()
+    assert cli.run(["stop", "laps", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"job": "laps", "was_running": True, "status": "Stopping"}
+
+
+def test_the_best_model_of_a_tuning_job_is_fetched(jobs: Books, bundle: Path, tmp_path: Path, capsys: Said) -> None:
+    worse, better = jobs.make("laps-001", "Completed"), jobs.make("laps-002", "Completed")
+    jobs.tuning("laps", "Completed", {"1.5": (worse, 2.75), "0.5": (better, 0.75)})
+    jobs.put_model(better, bundle)
+    assert cli.run(["fetch", "laps", "--json"]) == 0
+    said = capsys.readouterr()
+    assert "The best is training job 'laps-002'." in said.err
+    result = json.loads(said.out)
+    assert (result["bundle"], result["job"]) == ("laps", "laps-002")
+    assert (tmp_path / "laps/model.tflite").exists()
+
+
+def test_a_search_that_was_stopped_before_anything_was_scored_brings_a_model(
+    jobs: Books, bundle: Path, tmp_path: Path, capsys: Said
+) -> None:
+    had_one, had_none = jobs.make("laps-001", "Stopped"), jobs.make("laps-002", "Stopped")
+    jobs.tuning("laps", "Stopped", {"0.1": (had_one, None), "0.2": (had_none, None)})
+    jobs.put_model(had_one, bundle)
+    (tmp_path / "search").mkdir()
+    (tmp_path / "search/tuning-job.json").write_text(json.dumps({"name": "laps", "region": "eu-west-1"}))
+    search = ["tune", "drive", "s3://laps/", "--over", "learning_rate", "--on", "sagemaker", "--region", "eu-west-1"]
+    assert cli.run([*search, "--out", "search", "--resume"]) == 0
+    said = capsys.readouterr()
+    assert (
+        "No training was completed. Of those that were stopped, training job 'laps-001' has the best model." in said.err
+    )
+    assert [line.split()[:2] for line in said.out.splitlines()[1:3]] == [["1", "not"], ["2", "failed"]]
+    assert "Best: angle_r2 not scored with learning_rate=0.1. Model: search/best" in said.out
+    assert names(tmp_path / "search/best") == {"manifest.json", "model.tflite"}
+
+
 @pytest.mark.parametrize("command", ["logs", "stop", "fetch"])
-def test_a_job_that_is_not_there_is_refused(jobs: Jobs, command: str, capsys: Said) -> None:
+def test_a_job_that_is_not_there_is_refused(jobs: Books, command: str, capsys: Said) -> None:
     assert cli.run([command, "nobody"]) == 2
     said = capsys.readouterr()
-    assert said.err == "There is no training job 'nobody' in eu-west-1. List them: trainbox jobs.\n"
+    other = "" if command == "logs" else " and no tuning job"
+    assert said.err == f"There is no training job{other} 'nobody' in eu-west-1. List them: trainbox jobs.\n"
     assert not said.out
 
 
-def test_trainbox_toml_and_options_say_where(jobs: Jobs, tmp_path: Path, capsys: Said) -> None:
+def test_trainbox_toml_and_options_say_where(jobs: Books, tmp_path: Path, capsys: Said) -> None:
     jobs.make("here", "Completed")
     (tmp_path / "trainbox.toml").write_text('[sagemaker]\nregion = "us-east-1"\n')
     assert cli.run(["stop", "here"]) == 2

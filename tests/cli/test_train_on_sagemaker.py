@@ -109,6 +109,21 @@ def test_every_option_reaches_the_request(capsys: pytest.CaptureFixture[str]) ->
     assert waiting["StoppingCondition"] == {"MaxRuntimeInSeconds": 3600, "MaxWaitTimeInSeconds": 10800}
 
 
+def test_every_option_of_a_search_reaches_the_request(capsys: pytest.CaptureFixture[str]) -> None:
+    further = ["--instance-type", "ml.m5.xlarge", "--spot", "--max-runtime", "1h", "--max-wait", "3h", "--volume", "77"]
+    further += ["--subnet", "subnet-1", "--subnet", "subnet-2", "--security-group", "sg-1", "--kms-key", "alias/k"]
+    further += ["--tag", "team=cars", "--env", "A=b=c", "--over", "dropout", "--on", "sagemaker", "--dry-run"]
+    assert cli.run(["tune", "drive", "s3://laps/tubs/", *GIVEN, *further]) == 0
+    request = json.loads(capsys.readouterr().out)["request"]
+    definition = request["TrainingJobDefinition"]
+    resources = {"InstanceType": "ml.m5.xlarge", "InstanceCount": 1, "VolumeSizeInGB": 77}
+    assert definition["ResourceConfig"] == {**resources, "VolumeKmsKeyId": "alias/k"}
+    assert definition["StoppingCondition"] == {"MaxRuntimeInSeconds": 3600, "MaxWaitTimeInSeconds": 10800}
+    assert definition["VpcConfig"] == {"Subnets": ["subnet-1", "subnet-2"], "SecurityGroupIds": ["sg-1"]}
+    assert definition["Environment"] == {"A": "b=c"}
+    assert {"Key": "team", "Value": "cars"} in request["Tags"]
+
+
 def test_what_is_not_given_comes_from_trainbox_toml(capsys: pytest.CaptureFixture[str]) -> None:
     Path("trainbox.toml").write_text(
         f'[sagemaker]\nrole = "{ROLE}"\nimage = "{IMAGE}"\nbucket = "of-the-file"\nregion = "us-west-2"\n'

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from trainbox.platforms.sagemaker.aws.account import Account
 
 JobName = Annotated[str, typer.Argument(metavar="JOB", help="The training job's name.")]
+AnyJobName = Annotated[str, typer.Argument(metavar="JOB", help="The name of a training job, or of a tuning job.")]
 Region = Annotated[
     str | None, typer.Option(metavar="REGION", help="AWS region; of trainbox.toml or the AWS configuration if none.")
 ]

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from trainbox.cli.aws import AsJson, JobName, Profile, Region, opened
+from trainbox.cli.aws import AnyJobName, AsJson, Profile, Region, opened
 
 if TYPE_CHECKING:
     from trainbox.platforms.sagemaker.aws.account import Account
 
 
 def fetch(
-    job: JobName,
+    job: AnyJobName,
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Where the model goes; the job's name where not given.")
     ] = None,
@@ -24,7 +24,7 @@ def fetch(
     profile: Profile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Bring the model of a training job at SageMaker here.
+    """Bring the model of a training job at SageMaker here, or the best one of a tuning job.
 
     It is verified against its manifest; nothing stands in DIR before it is whole. A job that was stopped early has the
     best model that it had; one that failed says why, with exit status 1, or 2 where it refused its data.
@@ -33,12 +33,15 @@ def fetch(
     Example: trainbox fetch drive-20261122-101500 --out pilot
     """
     from trainbox.platforms import place
-    from trainbox.platforms.sagemaker.running import results, watching
+    from trainbox.platforms.sagemaker.running import kinds, results, trials
 
     out = out or Path(job)
     place.refuse(out, overwrite)
     account = opened(region, profile)
-    description = watching.describe(account, job)
+    kind, description = kinds.found(account, job)
+    if kind is kinds.TUNING:
+        _, description = trials.read(account, description, _say).best_job(account)
+        job = description["TrainingJobName"]
     last = _last_lines(account, job) if description["TrainingJobStatus"] == "Failed" else []
     results.fetch(account, description, out, _say, last)
     _print_result(job, out, results.bill_of(description).as_dict(), as_json)

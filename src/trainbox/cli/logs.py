@@ -27,7 +27,7 @@ def logs(
     Example: trainbox logs -f drive-20261122-101500
     """
     from trainbox.platforms.sagemaker.aws.logs import Log
-    from trainbox.platforms.sagemaker.running.watching import describe
+    from trainbox.platforms.sagemaker.running.kinds import TRAINING
 
     account = opened(region, profile)
     if follow:
@@ -36,7 +36,7 @@ def logs(
     log = Log(account, job)
     lines = log.new()
     if not lines:
-        status = describe(account, job)["SecondaryStatus"]
+        status = TRAINING.describe(account, job)["SecondaryStatus"]
         _say(f"The training job '{job}' has said nothing yet ({status}).")
     for line in lines:
         print(f"[{line.host}] {line.text}" if log.hosts > 1 else line.text)
@@ -44,10 +44,11 @@ def logs(
 
 def _follow(account: "Account", job: str) -> None:
     from trainbox.platforms.sagemaker.running import advice, results
+    from trainbox.platforms.sagemaker.running.kinds import TRAINING
     from trainbox.platforms.sagemaker.running.showing import Plain
-    from trainbox.platforms.sagemaker.running.watching import Watch, describe
+    from trainbox.platforms.sagemaker.running.watching import Watch
 
-    describe(account, job)
+    TRAINING.describe(account, job)
     watch = Watch(account, job, Plain(_print, states=_say), _say)
     description = watch.until_ended()
     for sentence in results.bill_of(description).in_the_end():

@@ -1,9 +1,9 @@
 """The options of a command that runs a job at SageMaker: each with its default in trainbox.toml, where that has one."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -72,6 +72,15 @@ class SageMakerOptions:
     env: Sequence[str] = ()
     detach: bool = False
     refresh_prices: bool = False
+
+    @classmethod
+    def given(cls, arguments: Mapping[str, Any]) -> "SageMakerOptions":
+        """Return those of a command's arguments that these are, by their names."""
+        found: dict[str, Any] = {}
+        for name in {one.name for one in fields(cls)} & arguments.keys():
+            if (value := arguments[name]) is not None:
+                found[name] = tuple(value) if isinstance(value, list) else value
+        return cls(**found)
 
     def refuse_elsewhere(self, on: str, allowed: Sequence[str] = ()) -> None:
         """Raise UsageError where any was given for another platform."""

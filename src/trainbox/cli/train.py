@@ -22,6 +22,7 @@ PLATFORMS = ("local", "docker", "sagemaker")
 
 
 def train(
+    context: typer.Context,
     task: Annotated[str, typer.Argument(metavar="TASK", help=f"What to train: {', '.join(tasks.available())}.")],
     data: Annotated[
         list[str],
@@ -78,28 +79,8 @@ def train(
     \b
     Example: trainbox train drive tub.zip -p epochs=20 -p with_slide=true --out pilot
     """
-    options = sagemaker.SageMakerOptions(
-        instance_type=instance_type,
-        instances=instances,
-        spot=spot,
-        max_runtime=max_runtime,
-        max_wait=max_wait,
-        max_cost=max_cost,
-        keep_alive=keep_alive,
-        volume=volume,
-        role=role,
-        bucket=bucket,
-        region=region,
-        profile=profile,
-        image=image,
-        subnet=tuple(subnet or ()),
-        security_group=tuple(security_group or ()),
-        kms_key=kms_key,
-        tag=tuple(tag or ()),
-        env=tuple(env or ()),
-        detach=detach,
-        refresh_prices=refresh_prices,
-    )
+    # All of SageMaker's at once: their names are those of the parameters above.
+    options = sagemaker.SageMakerOptions.given(context.params)
     _refuse_foreign(on, options, checkpoints or logs)
     job = _job(task, data, parameters or [], name)
     out = out or Path(job.name)

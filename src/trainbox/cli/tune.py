@@ -15,11 +15,13 @@ from trainbox.errors import UsageError
 from trainbox.platforms import folder, tuning
 from trainbox.platforms import search as searching
 from trainbox.platforms.settings import Settings
+from trainbox.platforms.study import Record
 
 PLATFORMS = ("local", "docker", "sagemaker")
 
 
 def tune(
+    context: typer.Context,
     task: Annotated[str, typer.Argument(metavar="TASK", help=f"What to train: {', '.join(tasks.available())}.")],
     data: Annotated[
         list[str],
@@ -88,25 +90,8 @@ def tune(
     \b
     Example: trainbox tune drive tub.zip --over learning_rate=3e-4:3e-3:log --over dropout --trials 12 --out search
     """
-    options = sagemaker.SageMakerOptions(
-        instance_type=instance_type,
-        spot=spot,
-        max_runtime=max_runtime,
-        max_wait=max_wait,
-        max_cost=max_cost,
-        volume=volume,
-        role=role,
-        bucket=bucket,
-        region=region,
-        profile=profile,
-        image=image,
-        subnet=tuple(subnet or ()),
-        security_group=tuple(security_group or ()),
-        kms_key=kms_key,
-        tag=tuple(tag or ()),
-        env=tuple(env or ()),
-        detach=detach,
-    )
+    # All of SageMaker's at once: their names are those of the parameters above.
+    options = sagemaker.SageMakerOptions.given(context.params)
     if on not in PLATFORMS:
         raise UsageError(f"Unknown platform '{on}'. Available: {', '.join(PLATFORMS)}.")
     if on != "sagemaker":
@@ -166,10 +151,9 @@ def _print_result(found: tuning.Found, wanted: searching.Search, out: Path, as_j
     _print_table(found, wanted)
     if found.stopped:
         print(f"Stopped after {len(found.records)} of {wanted.trials} trials. Go on with --resume --out {out}.")
-    print(
-        f"Best: {wanted.objective} {found.best.score:.5g} with {tuning.said(found.best.hyperparameters)}. "
-        f"Model: {found.bundle}"
-    )
+    # There may have been no time to score a model that was stopped.
+    reached = "not scored" if found.best.score is None else f"{found.best.score:.5g}"
+    print(f"Best: {wanted.objective} {reached} with {tuning.said(found.best.hyperparameters)}. Model: {found.bundle}")
 
 
 def _print_table(found: tuning.Found, wanted: searching.Search) -> None:
@@ -179,8 +163,12 @@ def _print_table(found: tuning.Found, wanted: searching.Search) -> None:
 
     table = Table("trial", wanted.objective, *wanted.space, "seconds", box=None, pad_edge=False)
     sign = 1 if wanted.direction == "minimize" else -1
-    for record in sorted(found.records, key=lambda one: (one.score is None, sign * (one.score or 0.0), one.number)):
-        score = "failed" if record.score is None else f"{record.score:.5g}"
+
+    def rank(one: Record) -> tuple[bool, bool, float, int]:
+        return bool(one.failed), one.score is None, sign * (one.score or 0.0), one.number
+
+    for record in sorted(found.records, key=rank):
+        score = "failed" if record.failed else "not scored" if record.score is None else f"{record.score:.5g}"
         values = (tuning.said({name: record.hyperparameters[name]}).partition("=")[2] for name in wanted.space)
         table.add_row(str(record.number), score, *values, f"{record.seconds:.0f}")
     Console(highlight=False).print(table)

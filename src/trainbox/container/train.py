@@ -95,7 +95,8 @@ def read_job(paths: Paths, say: Say) -> Job:
     config = task.config.parse({**values, "task": task.name})
     packages.require_training()
     say(f"Task '{task.name}' on channels {', '.join(data)}.")
-    return Job(task, config, data, checkpoints.read(paths), hyperparameters.as_received(paths))
+    trial = os.environ.get("TRAINING_JOB_NAME", "") if hyperparameters.OF_A_TRIAL in unused else ""
+    return Job(task, config, data, checkpoints.read(paths, trial), hyperparameters.as_received(paths))
 
 
 def say_what_was_read(datasets: tasks.Datasets, say: Say) -> None:

@@ -6,9 +6,9 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from types import FrameType
 
 from trainbox.container.interruption import SECONDS_TO_LIVE
+from trainbox.platforms import signals
 
 Say = Callable[[str], None]
 Child = subprocess.Popen[bytes]
@@ -53,7 +53,7 @@ def _forwarding(child: Child, say: Say, end: Callable[[Child], None]) -> Iterato
     """Pass SIGTERM and ctrl-C on to the child as SIGTERM; a second ctrl-C ends it at once. Yields: was it told?"""
     told = threading.Event()
 
-    def pass_on(number: int, frame: FrameType | None) -> None:
+    def pass_on(number: int) -> None:
         if told.is_set():
             if number == signal.SIGINT:
                 end(child)
@@ -62,15 +62,8 @@ def _forwarding(child: Child, say: Say, end: Callable[[Child], None]) -> Iterato
         say("Stopping: the best model so far is being written. Press ctrl-C again to stop without it.")
         child.send_signal(signal.SIGTERM)
 
-    if threading.current_thread() is not threading.main_thread():
+    with signals.heard(pass_on):
         yield told
-        return
-    before = {number: signal.signal(number, pass_on) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield told
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _wait(child: Child, told: threading.Event, end: Callable[[Child], None]) -> int:

@@ -3,20 +3,18 @@
 import contextlib
 import json
 import shutil
-import signal
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from trainbox import tasks
 from trainbox.container import packages
 from trainbox.container.contract.paths import refuse_unwritable
 from trainbox.errors import TrainboxError, UsageError
-from trainbox.platforms import place, study
+from trainbox.platforms import place, signals, study
 from trainbox.platforms.search import Search, achieved
 from trainbox.platforms.study import Record, Study
 from trainbox.platforms.trial import MODEL, SCRATCH, Trial
@@ -215,17 +213,10 @@ def _told_to_stop(say: Say) -> Iterator[threading.Event]:
     """Yield an event that ctrl-C and SIGTERM set."""
     told = threading.Event()
 
-    def stop(number: int, frame: FrameType | None) -> None:
+    def stop(number: int) -> None:
         if not told.is_set():
             told.set()
             say("Stopping: trials under way are dropped, and the best so far is kept.")
 
-    if threading.current_thread() is not threading.main_thread():
+    with signals.heard(stop):
         yield told
-        return
-    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield told
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

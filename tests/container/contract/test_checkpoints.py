@@ -26,6 +26,12 @@ def test_another_place(tree) -> None:
     assert checkpoints.read(tree.paths) == Path("/somewhere/else")
 
 
+def test_a_trial_has_a_folder_of_its_own(tree) -> None:
+    assert checkpoints.read(tree.paths, "laps-1-007-abc") is None
+    tree.write("checkpointconfig.json", {})
+    assert checkpoints.read(tree.paths, "laps-1-007-abc") == tree.paths.checkpoints / "laps-1-007-abc"
+
+
 @pytest.mark.parametrize("local", ["checkpoints", "/opt/ml/../../etc", 3])
 def test_paths_that_lead_elsewhere_are_refused(tree, local: object) -> None:
     tree.write("checkpointconfig.json", {"LocalPath": local})

@@ -64,17 +64,20 @@ def refused(command: Command, *words: str) -> None:
 
 def test_throttling_errors_and_cut_lines_are_survived(desk: Desk, train: tuple[str, ...]) -> None:
     faults = desk.aws.faults
-    faults.fail("DescribeTrainingJob", "ThrottlingException", 3, "Rate exceeded")
+    # The first asks whether the name is free, the second is the watch's.
+    faults.fail("DescribeTrainingJob", "ThrottlingException", 3, "Rate exceeded", after=2)
     faults.fail("CreateTrainingJob", "ThrottlingException", 2, "Rate exceeded")
     faults.fail("PutObject", "InternalError", 2)
     faults.fail("GetLogEvents", "ThrottlingException", 2)
-    faults.drop("DescribeTrainingJob", 2)
+    faults.drop("DescribeTrainingJob", 2, after=3)
     faults.drop("HeadObject", 1)
     faults.drop("GetObject", 1)
     desk.run(*train)
     assert trained(desk)
     assert len(desk.aws.sagemaker.asked("CreateTrainingJob")) == 1
     assert not [fault for fault in faults.left if fault.operation != "HeadObject"]
+    operations = [asked.operation for asked in desk.aws.traffic]
+    assert operations[: operations.index("CreateTrainingJob")].count("DescribeTrainingJob") <= 2, "they struck a watch"
 
 
 def test_credentials_that_expire_leave_a_job_that_is_fetched_later(desk: Desk, train: tuple[str, ...]) -> None:

@@ -7,11 +7,18 @@ from trainbox.container.contract.paths import DEFAULT_BASE, Paths
 from trainbox.errors import UsageError
 
 
-def read(paths: Paths) -> Path | None:
+def read(paths: Paths, trial: str = "") -> Path | None:
     """Return the folder for checkpoints, or None where the job keeps none; raise UsageError where it is malformed.
 
     A path below /opt/ml is taken below the base folder. Without the file, an existing ``checkpoints`` folder is used.
+    ``trial`` is the name of a training job of a tuning job: all of these are given the same folder, and no promise of
+    SageMaker's keeps them apart, so each has one of its own in it.
     """
+    folder = _described(paths)
+    return folder / trial if folder else None
+
+
+def _described(paths: Paths) -> Path | None:
     described = documents.read_object(paths.checkpointing, UsageError)
     if described is None:
         return paths.checkpoints if paths.checkpoints.is_dir() else None

@@ -13,6 +13,8 @@ from trainbox.errors import HyperparameterError
 
 RESERVED_PREFIXES = ("sagemaker_", "_tuning_")
 """Names that clients and SageMaker add on their own: a user never wrote them, so they are never a user's mistake."""
+OF_A_TRIAL = "_tuning_objective_metric"
+"""What SageMaker gives to every training job of a tuning job, and to no other."""
 
 _OPENING = ("[", "(", "{", "'", '"')
 _WORDS = {"true": True, "false": False, "none": None, "null": None}

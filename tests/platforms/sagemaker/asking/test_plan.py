@@ -15,7 +15,7 @@ GIVEN = {
 def test_a_plan_says_where_things_are_kept() -> None:
     plan = Plan(**GIVEN, prefix="laps/2026")
     assert plan.output == "s3://trainbox-123456789012/laps/2026/jobs"
-    assert plan.checkpoints("lap-1") == "s3://trainbox-123456789012/laps/2026/checkpoints/lap-1"
+    assert plan.checkpoints("lap-1") == "s3://trainbox-123456789012/laps/2026/checkpoints/lap-1/"
 
 
 def test_the_wait_for_spot_is_never_shorter_than_the_run() -> None:

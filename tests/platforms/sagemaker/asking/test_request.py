@@ -102,7 +102,7 @@ def test_spot_keeps_checkpoints_of_its_own_and_waits() -> None:
     assert made["EnableManagedSpotTraining"] is True
     assert made["StoppingCondition"] == {"MaxRuntimeInSeconds": 600, "MaxWaitTimeInSeconds": 900}
     assert made["CheckpointConfig"] == {
-        "S3Uri": "s3://trainbox-123456789012/trainbox/checkpoints/lap-1",
+        "S3Uri": "s3://trainbox-123456789012/trainbox/checkpoints/lap-1/",
         "LocalPath": "/opt/ml/checkpoints",
     }
 

@@ -1,17 +1,13 @@
 """A job elsewhere as it shows itself here: lines off a terminal, on it the bar of a local training."""
 
 import io
-import os
-import pty
-import signal
-import subprocess
-import sys
 import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from rich.console import Console
 
+from amazon.terminal import terminal
 from trainbox.platforms.sagemaker.running.bill import Bill, duration
 from trainbox.platforms.sagemaker.running.showing import SECONDS_BETWEEN_STATES, OnTerminal, Plain, epoch_values
 
@@ -63,7 +59,7 @@ import signal, sys
 from trainbox.platforms.sagemaker.aws.leaving import Signals, Told, choose
 signals = Signals()
 with signals.handled():
-    print(choose(Told(signal.SIGINT), "job", lambda line: print(line, file=sys.stderr)).name)
+    print(choose(Told(signal.SIGINT), "tuning job 'job'", lambda line: print(line, file=sys.stderr)).name)
 """
 
 
@@ -71,28 +67,15 @@ with signals.handled():
     ("typed", "chosen"), [(b"x\nd\n", "DETACH"), (b"s\n", "STOP"), (b"W\n", "WATCH"), (b"\x04", "STOP"), (None, "STOP")]
 )
 def test_a_person_is_asked_and_ctrl_c_once_more_stops(typed: bytes | None, chosen: str) -> None:
-    ours, theirs = pty.openpty()
-    try:
-        with subprocess.Popen(
-            [sys.executable, "-c", ASK], stdin=theirs, stderr=theirs, stdout=subprocess.PIPE, text=True
-        ) as process:
-            try:
-                read = b""
-                while b"s, d or w: " not in read:
-                    read += os.read(ours, 4096)
-                if typed is None:
-                    time.sleep(0.1)
-                    process.send_signal(signal.SIGINT)
-                else:
-                    os.write(ours, typed)
-                out, _ = process.communicate(timeout=30)
-            finally:
-                process.kill()
-    finally:
-        os.close(ours)
-        os.close(theirs)
-    assert out.strip() == chosen
-    assert b"'job' goes on" in read
+    with terminal(ASK) as asked:
+        asked.read_until("s, d or w: ")
+        if typed is None:
+            time.sleep(0.1)
+            asked.interrupt()
+        else:
+            asked.type(typed)
+        assert asked.ended() == chosen
+    assert "The tuning job 'job' goes on" in asked.shown
 
 
 def description(**further: object) -> dict[str, object]:

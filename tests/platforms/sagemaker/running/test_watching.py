@@ -5,23 +5,36 @@ import re
 import signal
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from amazon.aws import Aws
+from amazon.terminal import terminal
 from trainbox.platforms.job import JobFailed, TrainingJob
 from trainbox.platforms.sagemaker.asking.plan import Plan
 from trainbox.platforms.sagemaker.aws.failures import AwsRefused, LoggedOut
-from trainbox.platforms.sagemaker.aws.logs import GROUP, Log
 from trainbox.platforms.sagemaker.running import training, watching
+from trainbox.platforms.sagemaker.running.kinds import TRAINING, Description
 from trainbox.platforms.sagemaker.running.showing import Plain
 
 Toy = Callable[..., TrainingJob]
 Plans = Callable[..., Plan]
-MOMENT = int(time.time() * 1000) - 60_000
+
+WATCH = """
+import sys
+from trainbox.platforms.sagemaker.aws.account import Account
+from trainbox.platforms.sagemaker.running.showing import Plain
+from trainbox.platforms.sagemaker.running.watching import Watch
+say = lambda line: print(line, file=sys.stderr, flush=True)
+shown = Plain(say)
+shown.state = lambda text, seconds: say("looked")
+watch = Watch(Account.open(), "toy-job", shown, say, 0.1)
+with watch.signals.handled():
+    print(watch.to_the_end())
+"""
 
 
 class Follower:
@@ -32,7 +45,7 @@ class Follower:
         self.shown: list[str] = []
         self.watch = watching.Watch(aws.account(), job, Plain(self.shown.append), self.said.append, seconds)
 
-    def to_the_end(self) -> watching.Description | None:
+    def to_the_end(self) -> Description | None:
         with self.watch.signals.handled():
             return self.watch.to_the_end()
 
@@ -58,57 +71,6 @@ def after(seconds: float, action: Callable[[], Any]) -> threading.Timer:
     return timer
 
 
-def put_log(aws: Aws, stream: str, lines: Sequence[tuple[int, str]]) -> None:
-    logs = aws.client("logs")
-    names = [group["logGroupName"] for group in logs.describe_log_groups()["logGroups"]]
-    if GROUP not in names:
-        logs.create_log_group(logGroupName=GROUP)
-    known = logs.describe_log_streams(logGroupName=GROUP, logStreamNamePrefix=stream)["logStreams"]
-    if not known:
-        logs.create_log_stream(logGroupName=GROUP, logStreamName=stream)
-    events = [{"timestamp": MOMENT + at, "message": text} for at, text in lines]
-    logs.put_log_events(logGroupName=GROUP, logStreamName=stream, logEvents=events)
-
-
-def test_the_log_is_read_once_from_all_machines_in_order(aws: Aws) -> None:
-    log = Log(aws.account(), "job")
-    assert log.new() == [], "there is no group before the account's first job"
-    put_log(aws, "job/algo-1-17", [(0, "a"), (20, "c\tc\x1b[2J")])
-    put_log(aws, "job/algo-2-17", [(10, "b")])
-    put_log(aws, "job-2/algo-1-17", [(5, "of another job")])
-    assert [(line.host, line.text) for line in log.new()] == [
-        ("algo-1", "a"),
-        ("algo-2", "b"),
-        ("algo-1", r"c c\x1b[2J"),
-    ]
-    assert log.new() == []
-    put_log(aws, "job/algo-2-17", [(30, "d")])
-    put_log(aws, "job/algo-1-18", [(40, "e")])
-    assert [line.text for line in log.new()] == ["d", "e"], "a machine that came back has a stream of its own"
-    assert (log.hosts, log.count, list(log.last)[-1]) == (2, 5, "e")
-
-
-@pytest.mark.slow
-def test_a_long_log_comes_in_many_pages(aws: Aws) -> None:
-    lines = [(at, f"line {at} {'x' * 200}") for at in range(8000)]
-    for start in range(0, 8000, 4000):
-        put_log(aws, "job/algo-1-1", lines[start : start + 4000])
-    log = Log(aws.account(), "job")
-    assert [line.text for line in log.new()] == [text for _, text in lines]
-    assert len(aws.asked("GetLogEvents")) == 1 + 8000 // 10_000 + 1
-
-
-def test_what_was_read_before_a_fault_is_not_lost(aws: Aws) -> None:
-    put_log(aws, "job/algo-1-1", [(0, "a")])
-    put_log(aws, "job/algo-2-1", [(1, "b")])
-    log = Log(aws.account(), "job")
-    # The first machine's page and the one that says that there is no more; then not the second machine's.
-    aws.faults.fail("GetLogEvents", "AccessDeniedException", after=2)
-    with pytest.raises(AwsRefused):
-        log.new()
-    assert [line.text for line in log.new()] == ["a", "b"]
-
-
 def test_no_capacity_is_said_with_advice(aws: Aws, plan: Plans, toy_here: Toy, tmp_path: Path) -> None:
     aws.sagemaker.training.mishap(
         "CapacityError: Unable to provision requested ML compute capacity. Please retry using a different ML instance "
@@ -127,7 +89,7 @@ def test_no_capacity_is_said_with_advice(aws: Aws, plan: Plans, toy_here: Toy, t
 @pytest.mark.slow
 def test_transitions_are_said_once_each(create: Callable[..., Follower]) -> None:
     follower = create(held=0.4)
-    after(0.7, lambda: watching.stop(follower.watch.account, "toy-job"))
+    after(0.7, lambda: TRAINING.stop(follower.watch.account, "toy-job"))
     description = follower.to_the_end()
     assert description and description["TrainingJobStatus"] == "Stopped"
     said = [line.partition(":")[0] for line in follower.said]
@@ -172,7 +134,7 @@ def test_credentials_that_expire_leave_the_job_and_say_how_to_go_on(aws: Aws, cr
 def test_a_log_that_may_not_be_read_is_said_once(aws: Aws, create: Callable[..., Follower]) -> None:
     follower = create(held=0.4)
     aws.faults.fail("DescribeLogStreams", "AccessDeniedException", times=9)
-    after(0.6, lambda: watching.stop(follower.watch.account, "toy-job"))
+    after(0.6, lambda: TRAINING.stop(follower.watch.account, "toy-job"))
     assert follower.to_the_end()
     assert sum("The job is watched without its log." in line for line in follower.said) == 1
 
@@ -187,6 +149,24 @@ def test_away_from_a_terminal_a_signal_stops_the_job(
     assert description and description["TrainingJobStatus"] == "Stopped"
     assert any(line.startswith("Stopping: the best model so far is being written.") for line in follower.said)
     assert len(aws.sagemaker.asked("StopTrainingJob")) == 1
+
+
+def test_a_person_leaves_a_job_that_goes_on(aws: Aws, create: Callable[..., Follower]) -> None:
+    create()
+    with terminal(WATCH) as watched:
+        watched.read_until("Starting")
+        watched.interrupt()
+        watched.read_until("s, d or w: ")
+        watched.type(b"w\n")
+        watched.read_until("looked")
+        watched.interrupt()
+        watched.read_until("s, d or w: ")
+        watched.type(b"d\n")
+        watched.read_until("trainbox fetch toy-job")
+        assert watched.ended() == "None"
+    assert "The training job 'toy-job' goes on, and is billed until it ends. Watch it: " in watched.shown
+    assert not aws.sagemaker.asked("StopTrainingJob")
+    assert aws.sagemaker.job("toy-job").status == "InProgress"
 
 
 @pytest.mark.slow
@@ -243,9 +223,10 @@ def test_a_name_that_is_taken_is_one_clear_line(aws: Aws, create: Callable[..., 
 
 @pytest.mark.slow
 def test_an_answer_that_is_lost_is_no_name_taken(aws: Aws, create: Callable[..., Follower]) -> None:
-    aws.faults.drop("CreateTrainingJob")
+    aws.faults.lose("CreateTrainingJob")
     create()
-    assert len(aws.sagemaker.training.jobs) == 1
+    assert len(aws.sagemaker.asked("CreateTrainingJob")) == 2
+    assert list(aws.sagemaker.training.jobs) == ["toy-job"]
 
 
 def test_a_quota_of_nought_is_one_clear_line(aws: Aws, create: Callable[..., Follower]) -> None:
@@ -258,4 +239,4 @@ def test_a_quota_of_nought_is_one_clear_line(aws: Aws, create: Callable[..., Fol
 
 def test_an_unknown_job_is_named(aws: Aws) -> None:
     with pytest.raises(AwsRefused, match=r"There is no training job 'nobody' in eu-west-1\. List them: trainbox jobs"):
-        watching.describe(aws.account(), "nobody")
+        TRAINING.describe(aws.account(), "nobody")

@@ -8,13 +8,24 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from botocore.exceptions import ClientError
 
 from amazon.aws import Aws
+from amazon.terminal import terminal
 from trainbox.errors import ChannelError, DataError, UsageError
 from trainbox.platforms.sagemaker.aws.failures import AwsRefused, LoggedOut
-from trainbox.platforms.sagemaker.storage import inputs, sending
+from trainbox.platforms.sagemaker.storage import contents, inputs, sending
 
 SENDING = ("PutObject", "UploadPart", "CopyObject", "CreateMultipartUpload", "CompleteMultipartUpload")
+
+UPLOAD = """
+import sys
+from pathlib import Path
+from trainbox.platforms.sagemaker.aws.account import Account
+from trainbox.platforms.sagemaker.storage import inputs
+say = lambda line: print(line, file=sys.stderr, flush=True)
+print(inputs.upload(Account.open(), sys.argv[1], "pre", {"train": Path(sys.argv[2])}, say)["train"])
+"""
 
 
 class Uploads:
@@ -138,6 +149,41 @@ def test_an_upload_cut_off_goes_on_where_it_was(aws: Aws, upload: Uploads, large
     assert unfinished(aws) == []
 
 
+def test_progress_counts_every_byte_once(aws: Aws, upload: Uploads, large: Path, data: Path) -> None:
+    upload(data)
+    large.rename(data / "large.zip")
+    found = contents.read("train", data, upload.said.append)
+    files = {f"pre/{file.name}": file for file in found.files}
+    copied = {file.sha256: aws.keys("pre/data/")[-1] for file in found.files if file.name == "images/2.jpg"}
+    store = sending.Store(aws.account().s3, aws.bucket)
+    told: list[int] = []
+    aws.faults.fail("UploadPart", "AccessDenied", after=1)
+    with pytest.raises(ClientError):
+        sending.send(store, files, copied, told.append)
+    assert 0 < sum(told) < found.size
+    told.clear()
+    counted = sending.send(store, files, copied, told.append)
+    assert counted.copied == 1 and counted.resumed
+    assert sum(told) == found.size
+
+
+def test_off_a_terminal_a_long_upload_says_now_and_then_how_far_it_is() -> None:
+    said: list[str] = []
+    moment = 0.0
+    sent = inputs.Lines("Channel 'train'", 40_000_000, said.append, lambda: moment)
+    for moment in (10.0, 30.0, 59.0, 60.0):  # noqa: B007
+        sent(10_000_000)
+    assert said == ["Channel 'train': 20.0 MB of 40.0 MB sent.", "Channel 'train': 40.0 MB of 40.0 MB sent."]
+
+
+def test_on_a_terminal_an_upload_has_a_bar(aws: Aws, data: Path) -> None:
+    with terminal(UPLOAD, aws.bucket, str(data)) as uploading:
+        uploading.read_until("Channel 'train'")
+        uploading.read_until("3 files, 6 bytes sent.")
+        assert uploading.ended().startswith(f"s3://{aws.bucket}/pre/data/")
+    assert "6/6 bytes" in uploading.shown
+
+
 def test_what_was_deleted_is_sent_again(aws: Aws, upload: Uploads, data: Path) -> None:
     address = upload(data)
     key = address.removeprefix(f"s3://{aws.bucket}/") + "images/2.jpg"
@@ -161,8 +207,6 @@ def test_parts_that_nobody_comes_back_for_are_thrown_away(aws: Aws, upload: Uplo
 
 
 def test_what_is_written_to_meanwhile_is_refused(aws: Aws, upload: Uploads, data: Path) -> None:
-    from trainbox.platforms.sagemaker.storage import contents
-
     found = contents.read("train", data, upload.said.append)
     (data / "images/2.jpg").write_bytes(b"new")
     store = sending.Store(aws.account().s3, aws.bucket)

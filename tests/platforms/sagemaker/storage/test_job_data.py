@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from trainbox.errors import ChannelError, DataError
+from trainbox.errors import ChannelError, DataError, HyperparameterError
 from trainbox.platforms.job import TrainingJob
 from trainbox.platforms.sagemaker.asking.plan import volume_for
 from trainbox.platforms.sagemaker.storage import job_data
@@ -19,7 +19,7 @@ def tub(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_data_is_read_as_training_would(tub: Path) -> None:
     said: list[str] = []
-    job = TrainingJob("drive", {"train": tub, "pretrained": tub})
+    job = TrainingJob("drive", {"train": tub, "pretrained": tub}, {"batch_size": 16})
     found = job_data.read(job, said.append)
     assert found.examples == get("drive").check([tub]).usable
     assert found.bytes == 2 * sum(file.stat().st_size for file in tub.rglob("*") if file.is_file())
@@ -35,7 +35,8 @@ def test_data_in_s3_is_not_known(tub: Path) -> None:
 
 
 def test_a_model_in_s3_leaves_the_data_known(tub: Path) -> None:
-    found = job_data.read(TrainingJob("drive", {"train": tub, "pretrained": "s3://laps/model/"}), lambda line: None)
+    job = TrainingJob("drive", {"train": tub, "pretrained": "s3://laps/model/"}, {"batch_size": 16})
+    found = job_data.read(job, lambda line: None)
     assert found.examples
     assert found.bytes is None
 
@@ -46,6 +47,13 @@ def test_what_training_would_refuse_is_refused(tmp_path: Path) -> None:
         job_data.read(TrainingJob("drive", {"train": tmp_path / "empty"}), lambda line: None)
     with pytest.raises(ChannelError, match="does not exist"):
         job_data.read(TrainingJob("drive", {"train": tmp_path / "nowhere"}), lambda line: None)
+
+
+def test_a_batch_that_the_data_cannot_fill_is_refused(tub: Path) -> None:
+    usable = get("drive").check([tub]).usable
+    job_data.read(TrainingJob("drive", {"train": tub}, {"batch_size": usable}), lambda line: None)
+    with pytest.raises(HyperparameterError, match=f"'batch_size' is larger than the data: {usable + 1} > {usable}"):
+        job_data.read(TrainingJob("drive", {"train": tub}, {"batch_size": usable + 1}), lambda line: None)
 
 
 def test_the_volume_grows_with_the_data() -> None:

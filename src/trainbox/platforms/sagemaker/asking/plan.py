@@ -86,8 +86,11 @@ class Plan:
         return f"s3://{self.bucket}/{self.prefix}/jobs"
 
     def checkpoints(self, job: str) -> str:
-        """Return where a job's checkpoints are kept: its own, so that no other job resumes from them."""
-        return f"s3://{self.bucket}/{self.prefix}/checkpoints/{job}"
+        """Return where a job's checkpoints are kept: its own, so that no other job resumes from them.
+
+        It ends in a slash: SageMaker takes it for the beginning of keys, and lap-1 is one of lap-10 too.
+        """
+        return f"s3://{self.bucket}/{self.prefix}/checkpoints/{job}/"
 
     def _check_spot(self) -> None:
         if self.spot and self.keep_alive_seconds:

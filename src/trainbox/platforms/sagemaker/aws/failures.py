@@ -77,6 +77,15 @@ def said_by_aws(doing: str) -> Iterator[None]:
         raise AwsFailed(f"Cannot {doing}: {_flat(str(problem))}.") from problem
 
 
+@contextlib.contextmanager
+def adding(sentence: str) -> Iterator[None]:
+    """Add a sentence to the line of what AWS failed to do: how to go on without it."""
+    try:
+        yield
+    except AwsFailed as problem:
+        raise type(problem)(f"{problem} {sentence}", problem.code) from problem
+
+
 def _answered(doing: str, error: dict[str, str]) -> AwsFailed:
     code, message = error.get("Code", ""), _flat(error.get("Message", "") or error.get("Code", ""))
     line = f"Cannot {doing}: {message} ({code})."

@@ -3,10 +3,10 @@
 import contextlib
 import signal
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from enum import Enum, auto
-from types import FrameType
+
+from trainbox.platforms import signals
 
 Say = Callable[[str], None]
 
@@ -37,15 +37,8 @@ class Signals:
     @contextlib.contextmanager
     def handled(self) -> Iterator["Signals"]:
         """Stand in for the handlers of this process, where this is its main thread."""
-        if threading.current_thread() is not threading.main_thread():
+        with signals.heard(self._received):
             yield self
-            return
-        before = {number: signal.signal(number, self._received) for number in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            yield self
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
 
     @contextlib.contextmanager
     def later(self) -> Iterator[None]:
@@ -70,7 +63,7 @@ class Signals:
             number, self._kept = self._kept, None
             raise Told(number)
 
-    def _received(self, number: int, frame: FrameType | None) -> None:
+    def _received(self, number: int) -> None:
         if self._later and self._kept is None:
             self._kept = number
             return
@@ -80,11 +73,12 @@ class Signals:
 def choose(told: Told, job: str, say: Say) -> Choice:
     """Ask a person at a terminal what to do; anywhere else, and for SIGTERM, the job is stopped: it costs money.
 
+    ``job`` says which, as "training job 'lap-1'".
     Ctrl-C once more, and the end of standard input, stop it too.
     """
     if told.number != signal.SIGINT or not _asked_person():
         return Choice.STOP
-    say(f"The training job '{job}' goes on. Stop it and bring the best model so far (s), leave it running and be")
+    say(f"The {job} goes on. Stop it and bring the best model so far (s), leave it running and be")
     say("billed until it ends (d), or go on watching (w)? Ctrl-C once more stops it.")
     while True:
         try:

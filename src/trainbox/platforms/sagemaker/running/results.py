@@ -1,9 +1,8 @@
 """What a training job made, brought here: its model artifact fetched, unpacked, verified and put in place."""
 
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 from trainbox.errors import ModelFileError
 from trainbox.export.bundle import Bundle
@@ -14,11 +13,11 @@ from trainbox.platforms.sagemaker.aws.account import Account
 from trainbox.platforms.sagemaker.aws.failures import said_by_aws
 from trainbox.platforms.sagemaker.running import advice
 from trainbox.platforms.sagemaker.running.bill import Bill
-from trainbox.platforms.sagemaker.running.watching import ENDED, how_to_go_on, server_time
+from trainbox.platforms.sagemaker.running.kinds import ENDED, Description, server_time
+from trainbox.platforms.sagemaker.running.watching import how_to_go_on
 from trainbox.platforms.sagemaker.storage.inputs import split
 
 Say = Callable[[str], None]
-Description = Mapping[str, Any]
 
 
 def fetch(account: Account, description: Description, out: Path, say: Say, last_lines: Sequence[str] = ()) -> Path:

@@ -9,13 +9,15 @@ from trainbox.platforms.job import TrainingJob
 from trainbox.platforms.sagemaker.asking import request
 from trainbox.platforms.sagemaker.asking.plan import Plan
 from trainbox.platforms.sagemaker.aws.account import Account
-from trainbox.platforms.sagemaker.aws.failures import AwsFailed, AwsRefused, said_by_aws
+from trainbox.platforms.sagemaker.aws.failures import AwsFailed, AwsRefused, adding, said_by_aws
 from trainbox.platforms.sagemaker.aws.leaving import Told
-from trainbox.platforms.sagemaker.aws.likeness import includes
 from trainbox.platforms.sagemaker.running import advice, results, showing, watching
+from trainbox.platforms.sagemaker.running.kinds import TRAINING
 from trainbox.platforms.sagemaker.storage import inputs
 
 Say = Callable[[str], None]
+COMPARED = ("RoleArn", "HyperParameters", "InputDataConfig", "OutputDataConfig", "ResourceConfig")
+"""What tells this job from another of its name, where AWS says that the name is taken."""
 
 
 def run(
@@ -51,11 +53,8 @@ def run(
             raise KeyboardInterrupt from told
     if description is None:
         return None
-    try:
+    with adding(f"The job has ended, and what it made is kept: trainbox fetch {job.name}"):
         return results.fetch(account, description, out, say, list(watch.log.last))
-    except AwsFailed as problem:
-        line = f"{problem} The job has ended, and what it made is kept: trainbox fetch {job.name}"
-        raise type(problem)(line, problem.code) from problem
 
 
 def create(account: Account, wanted: Mapping[str, Any]) -> None:
@@ -69,7 +68,7 @@ def create(account: Account, wanted: Mapping[str, Any]) -> None:
     except AwsRefused as refused:
         cause = refused.__cause__
         if refused.code == "ResourceInUse":
-            if isinstance(cause, ClientError) and _was_asked_twice(account, cause, wanted):
+            if isinstance(cause, ClientError) and TRAINING.was_asked_twice(account, cause, wanted, COMPARED):
                 return
             raise AwsRefused(f"{refused} Give another --name.", refused.code) from refused
         advised = advice.of(f"{refused.code} {refused}")
@@ -77,13 +76,3 @@ def create(account: Account, wanted: Mapping[str, Any]) -> None:
     except AwsFailed as problem:
         line = f"{problem} The job may have been created all the same, and be billed. {watching.how_to_go_on(job)}"
         raise type(problem)(line, problem.code) from problem
-
-
-def _was_asked_twice(account: Account, problem: Any, wanted: Mapping[str, Any]) -> bool:
-    """Tell whether the name is taken by this very job: where an answer was lost, botocore asks again by itself."""
-    if not problem.response.get("ResponseMetadata", {}).get("RetryAttempts"):
-        return False
-    there = watching.describe(account, wanted["TrainingJobName"])
-    same = ("RoleArn", "HyperParameters", "InputDataConfig", "OutputDataConfig", "ResourceConfig")
-    age = watching.server_time(there) - there["CreationTime"]
-    return age.total_seconds() < 600 and all(includes(there.get(key), wanted[key]) for key in same)

@@ -4,31 +4,26 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from time import monotonic, sleep
+from time import sleep
 from typing import Any
 
-from trainbox import tasks
-from trainbox.container.contract import hyperparameters
 from trainbox.errors import UsageError
 from trainbox.platforms import tuning
 from trainbox.platforms.sagemaker.asking import tuning_request
 from trainbox.platforms.sagemaker.asking.plan import Plan
 from trainbox.platforms.sagemaker.aws.account import Account
-from trainbox.platforms.sagemaker.aws.failures import AwsFailed, AwsRefused, LoggedOut, said_by_aws
+from trainbox.platforms.sagemaker.aws.failures import AwsFailed, AwsRefused, adding, said_by_aws
 from trainbox.platforms.sagemaker.aws.leaving import Choice, Signals, Told, choose
-from trainbox.platforms.sagemaker.aws.likeness import includes
-from trainbox.platforms.sagemaker.running import advice, results, watching
+from trainbox.platforms.sagemaker.aws.waiting import Patience
+from trainbox.platforms.sagemaker.running import advice, results, trials, watching
+from trainbox.platforms.sagemaker.running.kinds import ENDED, TUNING, Description
 from trainbox.platforms.sagemaker.storage import inputs
 from trainbox.platforms.search import Search
-from trainbox.platforms.study import Record
 from trainbox.platforms.tuning import Found
 
 FILE = "tuning-job.json"
 """In the folder of a search: which tuning job it is, so that another turn goes on with it."""
-ENDED = frozenset({"Completed", "Failed", "Stopped"})
 SECONDS_BETWEEN_LOOKS = 10.0
-LONGEST_TO_ASK = 600.0
-"""Seconds that botocore may take to ask again for what was answered and lost."""
 
 Say = Callable[[str], None]
 
@@ -57,7 +52,8 @@ def run(search: Search, out: Path, *, plan: Plan, account: Account, name: str, d
         say(f"Tuning job '{name}' was created. Go on with it later: trainbox tune ... --resume --out {out}")
         if detach and not signals.kept:
             return None
-        return _Watch(account, search, out, name, say).to_the_end(signals)
+        description = _Watch(account, search, out, name, say).to_the_end(signals)
+    return _found(account, search, out, description, say) if description else None
 
 
 def resume(search: Search, out: Path, *, account: Account, say: Say) -> Found | None:
@@ -67,7 +63,8 @@ def resume(search: Search, out: Path, *, account: Account, say: Say) -> Found | 
     if kept["region"] != account.region:
         raise UsageError(f"The search in {out} runs in {kept['region']}. Give --region {kept['region']}.")
     with Signals().handled() as signals:
-        return _Watch(account, search, out, kept["name"], say).to_the_end(signals)
+        description = _Watch(account, search, out, kept["name"], say).to_the_end(signals)
+    return _found(account, search, out, description, say) if description else None
 
 
 def create(account: Account, request: Mapping[str, Any]) -> None:
@@ -78,22 +75,10 @@ def create(account: Account, request: Mapping[str, Any]) -> None:
             account.sagemaker.create_hyper_parameter_tuning_job(**request)
     except AwsRefused as refused:
         if refused.code == "ResourceInUse":
-            if _was_asked_twice(account, refused.__cause__, request):
+            if TUNING.was_asked_twice(account, refused.__cause__, request, ("HyperParameterTuningJobConfig",)):
                 return
             raise AwsRefused(f"{refused} Try again: the name says the second.", refused.code) from refused
         raise AwsRefused(f"{refused} {advice.of(f'{refused.code} {refused}')}".rstrip(), refused.code) from refused
-
-
-def _was_asked_twice(account: Account, problem: Any, request: Mapping[str, Any]) -> bool:
-    """Tell whether the name is taken by this very job: where an answer was lost, botocore asks again by itself."""
-    if not problem.response.get("ResponseMetadata", {}).get("RetryAttempts"):
-        return False
-    name = request["HyperParameterTuningJobName"]
-    with said_by_aws(f"look at the tuning job '{name}'"):
-        there = account.sagemaker.describe_hyper_parameter_tuning_job(HyperParameterTuningJobName=name)
-    age = (watching.server_time(there) - there["CreationTime"]).total_seconds()
-    key = "HyperParameterTuningJobConfig"
-    return age < LONGEST_TO_ASK and includes(there.get(key), request[key])
 
 
 @dataclass
@@ -108,59 +93,53 @@ class _Watch:
     seconds_between_looks: float = SECONDS_BETWEEN_LOOKS
     _said: str = ""
     _stopping: bool = False
-    _failing_since: float | None = field(default=None)
+    _patience: Patience = field(default_factory=lambda: Patience(watching.SECONDS_TO_BEAR))
 
-    def to_the_end(self, signals: Signals) -> Found | None:
-        """Watch until the job has ended, and bring the best; None where it was left running."""
+    def to_the_end(self, signals: Signals) -> Description | None:
+        """Watch until the job has ended, and return what SageMaker says of it; None where it was left running."""
         while True:
             try:
                 signals.deliver()
-                return self._found(self._until_ended())
+                return self._until_ended()
             except Told as told:
                 if self._leaves(told, signals):
                     return None
 
     def _leaves(self, told: Told, signals: Signals) -> bool:
-        chosen = Choice.DETACH if self._stopping else choose(told, self.name, self.say)
+        chosen = Choice.DETACH if self._stopping else choose(told, f"tuning job '{self.name}'", self.say)
         if chosen is Choice.DETACH:
             self.say(f"Tuning job '{self.name}' is left to itself. {self._how_to_go_on()}")
             return True
         if chosen is Choice.STOP:
             self._stopping = True
             self.say("Stopping: trainings under way write the best model they have. Once more leaves without waiting.")
-            with signals.later(), said_by_aws(f"stop the tuning job '{self.name}'"):
-                self.account.sagemaker.stop_hyper_parameter_tuning_job(HyperParameterTuningJobName=self.name)
+            with signals.later(), adding(self._how_to_go_on()):
+                TUNING.stop(self.account, self.name)
         return False
 
-    def _until_ended(self) -> Mapping[str, Any]:
+    def _until_ended(self) -> Description:
         while True:
             description = self._looked()
-            if description and description["HyperParameterTuningJobStatus"] in ENDED:
+            if description and TUNING.status(description) in ENDED:
                 return description
             sleep(self.seconds_between_looks)
 
-    def _looked(self) -> Mapping[str, Any] | None:
+    def _looked(self) -> Description | None:
         """Look once and say what is new; None where AWS could not be asked."""
-        try:
-            with said_by_aws(f"look at the tuning job '{self.name}'"):
-                description: Mapping[str, Any] = self.account.sagemaker.describe_hyper_parameter_tuning_job(
-                    HyperParameterTuningJobName=self.name
-                )
-        except (LoggedOut, AwsRefused) as problem:
-            raise type(problem)(f"{problem} {self._how_to_go_on()}", problem.code) from problem
-        except AwsFailed as problem:
-            self._failing_since = self._failing_since or monotonic()
-            if monotonic() - self._failing_since > watching.SECONDS_TO_BEAR:
-                raise AwsFailed(f"{problem} {self._how_to_go_on()}", problem.code) from problem
-            return None
-        self._failing_since = None
+        with adding(self._how_to_go_on()):
+            try:
+                description = TUNING.describe(self.account, self.name)
+            except AwsFailed as problem:
+                self._patience.bear(problem)
+                return None
+        self._patience.answered()
         line = self._state(description)
         if line != self._said:
             self._said = line
             self.say(line)
         return description
 
-    def _state(self, description: Mapping[str, Any]) -> str:
+    def _state(self, description: Description) -> str:
         counted = description["TrainingJobStatusCounters"]
         failed = counted.get("NonRetryableError", 0)
         said = [f"{counted.get('Completed', 0)} of {self.search.trials} trainings done"]
@@ -170,42 +149,18 @@ class _Watch:
         return f"{description['HyperParameterTuningJobStatus']}: {', '.join(said)}"
 
     def _how_to_go_on(self) -> str:
-        return f"It may still run and be billed. Go on with --resume --out {self.out}; stop it there with ctrl-C."
-
-    def _found(self, description: Mapping[str, Any]) -> Found:
-        """Write the table and fetch the best training job's model; raise TuningFailed where there is none."""
-        jobs = trainings(self.account, self.name)
-        records = [_record(number, job, self.search) for number, job in enumerate(jobs, 1)]
-        named = description.get("BestTrainingJob", {}).get("TrainingJobName")
-        best = next((one for one, job in zip(records, jobs, strict=True) if job["TrainingJobName"] == named), None)
-        tuning.write_table(self.search, self.out, best, records)
-        if best is None or best.score is None:
-            raise tuning.nothing_found(records, f"See them: trainbox jobs. {description.get('FailureReason', '')}")
-        self.say(f"The best is training job '{named}'.")
-        bundle = self.out / tuning.BEST
-        results.fetch(self.account, watching.describe(self.account, str(named)), bundle, self.say)
-        return Found(best, bundle, records, description["HyperParameterTuningJobStatus"] == "Stopped")
+        later = f"Go on with --resume --out {self.out}; stop it: trainbox stop {self.name}"
+        return f"It may still run and be billed. {later}"
 
 
-def trainings(account: Account, name: str) -> list[dict[str, Any]]:
-    """Return the summaries of a tuning job's training jobs, in the order of their creation."""
-    found: list[dict[str, Any]] = []
-    with said_by_aws(f"list the training jobs of the tuning job '{name}'"):
-        pages = account.sagemaker.get_paginator("list_training_jobs_for_hyper_parameter_tuning_job")
-        for page in pages.paginate(HyperParameterTuningJobName=name, SortBy="CreationTime", SortOrder="Ascending"):
-            found += page["TrainingJobSummaries"]
-    return found
-
-
-def _record(number: int, job: Mapping[str, Any], search: Search) -> Record:
-    values = hyperparameters.decode(job["TunedHyperParameters"])
-    times = [job.get(key) for key in ("TrainingStartTime", "TrainingEndTime")]
-    seconds = round((times[1] - times[0]).total_seconds(), 1) if times[0] and times[1] else 0.0
-    final = job.get("FinalHyperParameterTuningJobObjectiveMetric")
-    chosen = {name: values.get(name) for name in search.space}
-    if final is None:
-        why = job.get("FailureReason") or f"It ended as {job['TrainingJobStatus']} and logged no {search.objective}."
-        return Record(number, chosen, seconds=seconds, failed=" ".join(str(why).split()))
-    score = float(final["Value"])
-    known = {search.objective: score} if search.objective in tasks.get(search.task).measures else {}
-    return Record(number, chosen, score, known, seconds, cut_off=job["TrainingJobStatus"] == "Stopped")
+def _found(account: Account, search: Search, out: Path, description: Description, say: Say) -> Found:
+    """Write the table and fetch the best training job's model; raise TuningFailed where there is none."""
+    try:
+        found = trials.read(account, description, say)
+        tuning.write_table(search, out, found.best, found.records)
+        best, job = found.best_job(account)
+        results.fetch(account, job, out / tuning.BEST, say)
+    except (AwsFailed, KeyboardInterrupt):
+        say(f"The tuning job has ended, and what it made is kept. Bring it with --resume --out {out}.")
+        raise
+    return Found(best, out / tuning.BEST, found.records, TUNING.status(description) == "Stopped")

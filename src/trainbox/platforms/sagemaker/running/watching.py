@@ -1,24 +1,23 @@
 """A training job watched to its end: what it says, how it stands and what it costs; AWS may be away meanwhile."""
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
-from time import monotonic, sleep
+from time import sleep
 from typing import Any
 
 from trainbox.platforms.sagemaker.aws.account import Account
-from trainbox.platforms.sagemaker.aws.failures import AwsFailed, AwsRefused, LoggedOut, said_by_aws
+from trainbox.platforms.sagemaker.aws.failures import AwsFailed, AwsRefused, adding
 from trainbox.platforms.sagemaker.aws.leaving import Choice, Signals, Told, choose
 from trainbox.platforms.sagemaker.aws.logs import Line, Log
+from trainbox.platforms.sagemaker.aws.waiting import Patience
 from trainbox.platforms.sagemaker.running.bill import Bill
+from trainbox.platforms.sagemaker.running.kinds import ENDED, TRAINING, Description, server_time
 from trainbox.platforms.sagemaker.running.showing import Shown
 
 Say = Callable[[str], None]
-Description = Mapping[str, Any]
 
-ENDED = frozenset({"Completed", "Failed", "Stopped"})
 SECONDS_BETWEEN_LOOKS = 2.0
 LONGEST_PAUSE = 60.0
 SECONDS_TO_BEAR = 3600.0
@@ -28,34 +27,6 @@ LOOKS_AFTER_THE_END = 2
 """The last lines reach the log after the job has ended: it is read until so many looks in a row find nothing."""
 
 MOST_LOOKS_AFTER_THE_END = 10
-
-
-def describe(account: Account, job: str) -> Description:
-    """Return what SageMaker says of a training job; raise AwsRefused where there is none of that name."""
-    try:
-        with said_by_aws(f"look at the training job '{job}'"):
-            return account.sagemaker.describe_training_job(TrainingJobName=job)
-    except AwsRefused as refused:
-        if "not found" not in str(refused):
-            raise
-        raise AwsRefused(
-            f"There is no training job '{job}' in {account.region}. List them: trainbox jobs.", refused.code
-        ) from refused
-
-
-def stop(account: Account, job: str) -> bool:
-    """Ask for a job to be stopped, and return whether it ran; its best model so far is kept. Raises AwsFailed."""
-    if describe(account, job)["TrainingJobStatus"] in ENDED:
-        return False
-    try:
-        with said_by_aws(f"stop the training job '{job}'"):
-            account.sagemaker.stop_training_job(TrainingJobName=job)
-    except AwsRefused:
-        # It may have ended in between.
-        if describe(account, job)["TrainingJobStatus"] not in ENDED:
-            raise
-        return False
-    return True
 
 
 @dataclass
@@ -73,7 +44,7 @@ class Watch:
         self.log = Log(self.account, self.job)
         self._transitions: set[tuple[str, str, Any]] = set()
         self._log_is_closed = False
-        self._failing_since: float | None = None
+        self._patience = Patience(SECONDS_TO_BEAR)
         self._pause = self.seconds_between_looks
         self._stopping = False
 
@@ -97,7 +68,7 @@ class Watch:
         if self._stopping:
             self.say(f"The training job '{self.job}' is being stopped. Its model so far: trainbox fetch {self.job}")
             return True
-        chosen = choose(told, self.job, self.say)
+        chosen = choose(told, f"training job '{self.job}'", self.say)
         if chosen is Choice.DETACH:
             self.say(f"The training job '{self.job}' goes on, and is billed until it ends. {how_to_go_on(self.job)}")
             return True
@@ -105,7 +76,7 @@ class Watch:
             self._stopping = True
             self.say("Stopping: the best model so far is being written. Once more leaves without waiting for it.")
             with self.signals.later(), self._explained():
-                stop(self.account, self.job)
+                TRAINING.stop(self.account, self.job)
         return False
 
     def until_ended(self) -> Description:
@@ -126,40 +97,24 @@ class Watch:
         """Look once; None where AWS could not be asked. The pause before the next look grows then."""
         with self._explained():
             try:
-                description = describe(self.account, self.job)
+                description = TRAINING.describe(self.account, self.job)
                 if description["TrainingJobStatus"] not in ENDED:
                     self._tell(description, self._new_lines())
-            except (LoggedOut, AwsRefused):
-                raise
             except AwsFailed as problem:
-                self._bear(problem)
+                if self._patience.bear(problem):
+                    self.say(f"{problem} The training job does not notice; asking again.")
+                self._pause = min(2 * self._pause, LONGEST_PAUSE)
                 return None
-        if self._failing_since is not None:
+        if self._patience.answered():
             self.say("AWS answers again.")
-        self._failing_since, self._pause = None, self.seconds_between_looks
+        self._pause = self.seconds_between_looks
         if description["TrainingJobStatus"] not in ENDED:
             self._show_state(description)
         return description
 
-    def _bear(self, problem: AwsFailed) -> None:
-        """Say once that AWS cannot be asked, and wait longer each time; raise ``problem`` where that lasts too long."""
-        if self._failing_since is None:
-            self._failing_since = monotonic()
-            self.say(f"{problem} The training job does not notice; asking again.")
-        elif monotonic() - self._failing_since > SECONDS_TO_BEAR:
-            raise problem
-        self._pause = min(2 * self._pause, LONGEST_PAUSE)
-
-    @contextlib.contextmanager
-    def _explained(self) -> Iterator[None]:
+    def _explained(self) -> AbstractContextManager[None]:
         """Say in what ends the watching that the job goes on, and how to go on with it."""
-        try:
-            yield
-        except AwsFailed as problem:
-            raise type(problem)(
-                f"{problem} The training job '{self.job}' may still run and be billed. {how_to_go_on(self.job)}",
-                problem.code,
-            ) from problem
+        return adding(f"The training job '{self.job}' may still run and be billed. {how_to_go_on(self.job)}")
 
     def _tell(self, description: Description, lines: Sequence[Line]) -> None:
         """Say what the job went over to and what it said, each once, in the order of their times."""
@@ -209,11 +164,3 @@ class Watch:
 def how_to_go_on(job: str) -> str:
     """Return the sentence that says how a job is watched, stopped and fetched later."""
     return f"Watch it: trainbox logs -f {job}; stop it: trainbox stop {job}; its model: trainbox fetch {job}"
-
-
-def server_time(description: Description) -> datetime:
-    """Return what time it was at AWS when it answered: this machine's clock may be wrong."""
-    try:
-        return parsedate_to_datetime(description["ResponseMetadata"]["HTTPHeaders"]["date"])
-    except (KeyError, ValueError):
-        return datetime.now(UTC)

@@ -82,7 +82,7 @@ def opened(named: str, account: Callable[[], Account], say: Say) -> Iterator[Art
         with Bundle.open(path) as bundle:
             yield _of_bundle(bundle)
     else:
-        yield _of_job(account(), named)
+        yield of_job(account(), named)
 
 
 def send(account: Account, artifact: Artifact, address: str, say: Say, kms_key: str | None = None) -> None:
@@ -119,7 +119,8 @@ def _of_bundle(bundle: Bundle) -> Artifact:
     return Artifact(hashlib.sha256(content).hexdigest(), bundle.manifest, picture, folder=bundle.folder)
 
 
-def _of_job(account: Account, name: str) -> Artifact:
+def of_job(account: Account, name: str) -> Artifact:
+    """Return the model that a training job left in S3; raise UsageError where it has none, and as ``opened``."""
     try:
         with said_by_aws(f"find the training job '{name}'"):
             job = account.sagemaker.describe_training_job(TrainingJobName=name)

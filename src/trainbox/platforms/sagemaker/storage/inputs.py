@@ -249,7 +249,7 @@ def _progress(name: str, size: int, say: Say) -> Iterator[sending.Sent]:
 
     console = Console(file=sys.stderr)
     if not console.is_terminal:
-        yield _Lines(name, size, say)
+        yield Lines(name, size, say)
         return
     columns = (
         TextColumn("{task.description}", markup=False),
@@ -263,15 +263,16 @@ def _progress(name: str, size: int, say: Say) -> Iterator[sending.Sent]:
         yield lambda count: bar.advance(task, count)
 
 
-class _Lines:
+class Lines:
     """Says how much of ``size`` bytes was sent, every half minute."""
 
-    def __init__(self, name: str, size: int, say: Say) -> None:
-        self._name, self._size, self._say = name, size, say
-        self._done, self._last = 0, monotonic()
+    def __init__(self, name: str, size: int, say: Say, clock: Callable[[], float] = monotonic) -> None:
+        self._name, self._size, self._say, self._clock = name, size, say, clock
+        self._done, self._last = 0, clock()
 
     def __call__(self, count: int) -> None:
+        """Count bytes that need not be sent any more."""
         self._done += count
-        if monotonic() - self._last >= SECONDS_BETWEEN_LINES:
-            self._last = monotonic()
+        if self._clock() - self._last >= SECONDS_BETWEEN_LINES:
+            self._last = self._clock()
             self._say(f"{self._name}: {_bytes(self._done)} of {_bytes(self._size)} sent.")
