@@ -1,6 +1,7 @@
 """What goes wrong on the way to AWS: errors and dropped connections, asked for by a test."""
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from amazon.refusals import Refusal
@@ -17,6 +18,7 @@ STATUS = {
     "AccessDeniedException": 400,
 }
 DROPPED = "(the connection is dropped)"
+LOST = "(it is done, and the answer is lost)"
 
 
 @dataclass
@@ -33,6 +35,11 @@ class Fault:
         """Tell whether no answer comes at all."""
         return self.refusal.code == DROPPED
 
+    @property
+    def is_loss(self) -> bool:
+        """Tell whether what was asked is done, and only the answer does not come."""
+        return self.refusal.code == LOST
+
 
 class Faults:
     """All that is still to go wrong, first come first served."""
@@ -40,6 +47,7 @@ class Faults:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._faults: list[Fault] = []
+        self._meanwhile: dict[str, Callable[[], object]] = {}
 
     def fail(
         self, operation: str, code: str, times: int = 1, message: str = "", status: int | None = None, after: int = 0
@@ -57,8 +65,22 @@ class Faults:
         with self._lock:
             self._faults.append(Fault(operation, Refusal(DROPPED, ""), times, after))
 
+    def lose(self, operation: str) -> None:
+        """Have the next call of an operation be done, and its answer lost with the connection."""
+        with self._lock:
+            self._faults.append(Fault(operation, Refusal(LOST, ""), 1))
+
+    def hold(self, operation: str, meanwhile: Callable[[], object]) -> None:
+        """Have something happen between the next call of an operation and its being done."""
+        with self._lock:
+            self._meanwhile[operation] = meanwhile
+
     def take(self, operation: str) -> Fault | None:
         """Return what goes wrong with this call; it counts as used."""
+        with self._lock:
+            meanwhile = self._meanwhile.pop(operation, None)
+        if meanwhile:
+            meanwhile()
         with self._lock:
             waiting = [fault for fault in self._faults if fault.operation in (operation, "*") and fault.times]
             for fault in waiting:
@@ -79,3 +101,4 @@ class Faults:
         """Have everything go well from now on."""
         with self._lock:
             self._faults.clear()
+            self._meanwhile.clear()
