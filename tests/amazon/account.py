@@ -19,7 +19,8 @@ class House:
 
     What a test may set: ``pause_seconds``, how long each status without work lasts; ``grace_seconds``, how long after
     SIGTERM SIGKILL comes; ``health_seconds``, how long a container has until it must answer /ping; ``spot_share``,
-    what spot costs of the full price; ``quotas`` by name, which win over ``quota``.
+    what spot costs of the full price; ``quotas`` by name, which win over ``quota``; ``bare``, whether endpoints are in
+    service at once, with nothing behind them that answers.
     """
 
     region: str
@@ -30,6 +31,7 @@ class House:
     health_seconds: float = 300.0
     spot_share: float = 0.3
     quota: float = 4.0
+    bare: bool = False
     quotas: dict[str, float] = field(default_factory=dict)
     tags: dict[str, dict[str, str]] = field(default_factory=dict)
     broken: list[str] = field(default_factory=list)

@@ -1,5 +1,6 @@
 """Endpoints: created, updated while the old model answers, described and deleted; each variant is a real server."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -75,18 +76,37 @@ class Endpoints:
             self._refuse_scaled(found, wanted)
             found.pending = configuration
             found.enter("Updating")
-        self._bring_up(found, configuration)
+        kept = found.variants if asked.get("RetainAllVariantProperties") else []
+        self._bring_up(found, configuration, kept)
         return {"EndpointArn": found.arn}
 
-    def _bring_up(self, one: Endpoint, configuration: str) -> None:
-        """Read what is to be deployed now, for its documents may go, and deploy it in a thread."""
+    def update_endpoint_weights_and_capacities(self, asked: dict[str, Any]) -> dict[str, Any]:
+        found = self._settled(asked["EndpointName"])
+        for wanted in asked["DesiredWeightsAndCapacities"]:
+            self.scale(found.name, wanted["DesiredInstanceCount"])
+        return {"EndpointArn": found.arn}
+
+    def scale(self, name: str, count: int) -> None:
+        """Have an endpoint have so many machines, as its load would."""
+        found = self.found(name)
+        found.variants = [{**variant, "InitialInstanceCount": count} for variant in found.variants]
+
+    def _bring_up(self, one: Endpoint, configuration: str, kept: Sequence[dict[str, Any]] = ()) -> None:
+        """Read what is to be deployed now, for its documents may go, and deploy it in a thread.
+
+        ``kept`` are variants whose numbers of machines stay.
+        """
         asked = self._models.configurations.get(configuration).request
+        asked = {**asked, "ProductionVariants": _counted(asked["ProductionVariants"], kept)}
         variants = asked["ProductionVariants"]
         try:
             models = {one["VariantName"]: self._models.models.get(one["ModelName"]).request for one in variants}
         except Refusal as refusal:
             why = refusal.message
             self._house.work(f"endpoint {one.name}", lambda: self._fail(one, why))
+            return
+        if self._house.bare:
+            self._enter_service(one, configuration, asked, models, {})
             return
         self._house.work(f"endpoint {one.name}", lambda: self._deploy(one, configuration, asked, models))
 
@@ -107,6 +127,16 @@ class Endpoints:
                 why = problem.message if isinstance(problem, Refusal) and problem.code != "ping" else ""
                 self._fail(one, why or UNWELL.format(variant))
                 return
+        self._enter_service(one, configuration, asked, models, fresh)
+
+    def _enter_service(
+        self,
+        one: Endpoint,
+        configuration: str,
+        asked: dict[str, Any],
+        models: dict[str, dict[str, Any]],
+        fresh: dict[str, Served],
+    ) -> None:
         old, one.serving, one.deployed = one.serving, fresh, models
         one.configuration, one.pending, one.failure = configuration, None, None
         one.variants, one.capture = asked["ProductionVariants"], asked.get("DataCaptureConfig")
@@ -208,6 +238,15 @@ def _summary(one: Endpoint, variant: dict[str, Any]) -> dict[str, Any]:
         "CurrentServerlessConfig": serverless,
         "DesiredServerlessConfig": serverless,
     }
+
+
+def _counted(variants: Sequence[dict[str, Any]], kept: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return variants with as many machines as those of the same name among ``kept``."""
+    counts = {one["VariantName"]: one["InitialInstanceCount"] for one in kept if "InitialInstanceCount" in one}
+    return [
+        {**one, "InitialInstanceCount": counts[one["VariantName"]]} if one["VariantName"] in counts else one
+        for one in variants
+    ]
 
 
 def _capture(config: dict[str, Any] | None) -> dict[str, Any] | None:

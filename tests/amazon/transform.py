@@ -115,7 +115,9 @@ class TransformJobs:
         return self.jobs[name]
 
     def _run(self, job: TransformJob) -> None:
-        self._house.pause()
+        deadline = time.monotonic() + self._house.pause_seconds
+        while not job.stop.wait(0.01) and not self._house.closing.is_set() and time.monotonic() < deadline:
+            pass
         stream = f"{job.name}/i-{id(job):017x}-{int(time.time())}"
         log, data_log = self._house.log(LOGS, stream), self._house.log(LOGS, f"{stream}/data-log")
         served = Served(self._house, job.model, _environment(job))
@@ -123,6 +125,9 @@ class TransformJobs:
             keys = [key for key in self._house.storage.keys(*job.source) if not key.endswith("/")]
             if not keys:
                 raise Refusal("ClientError", f"No S3 objects found under s3://{'/'.join(job.source)}.")
+            if job.stop.is_set():
+                job.finish("Stopped")
+                return
             job.started = now()
             served.start(log.put)
             failed = self._answered(job, keys, served, data_log)

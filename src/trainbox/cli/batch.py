@@ -3,7 +3,7 @@
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from trainbox.cli.hosting_options import PREFIX, Chosen, Given, print_json, say
+from trainbox.cli.hosting_options import PREFIX, Chosen, Given, print_json, say, told_to_stop
 from trainbox.errors import UsageError
 
 if TYPE_CHECKING:
@@ -32,8 +32,8 @@ def run(
     options = given.chosen()
     for address in (source, out):
         artifacts.split(address)
-    account = options.account()
-    with artifacts.opened(model, lambda: account, say) as artifact:
+    with told_to_stop() as signals, artifacts.opened(model, options.account, say) as artifact:
+        account = options.account()
         objects = {} if dry_run else transform.pictures_of(account, source)
         batch = _batch(model, source, out, (instance_type or INSTANCE_TYPE, instances), artifact, options, objects)
         checks.refuse_type(batch.instance_type, "TransformInstanceType")
@@ -44,7 +44,7 @@ def run(
             return
         _say_what_is_there(objects, source)
         artifacts.send(account, artifact, batch.model_data, say, options.kms_key)
-        result = transform.transform(account, batch, objects, say)
+        result = transform.transform(account, batch, objects, say, signals)
     if as_json:
         print_json({**asdict(result), "region": account.region})
         return

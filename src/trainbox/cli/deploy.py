@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from trainbox.cli import hosting_options
-from trainbox.cli.hosting_options import PREFIX, Chosen, print_json, say
+from trainbox.cli import aws, hosting_options
+from trainbox.cli.hosting_options import PREFIX, Chosen, print_json, say, told_to_stop
 from trainbox.errors import UsageError
 
 if TYPE_CHECKING:
@@ -35,11 +35,11 @@ def deploy(
         typer.Option(metavar="TYPE", help="Machines of its own, such as ml.m5.large, paid while they stand."),
     ] = None,
     instances: Annotated[
-        int | None, typer.Option(metavar="N", help="How many machines of --instance-type, 1 if not given.")
+        int | None, typer.Option(metavar="N", help="How many machines; if not given 1, or what the endpoint has.")
     ] = None,
     autoscale: Annotated[
         str | None,
-        typer.Option(metavar="MIN:MAX", help="From MIN to MAX machines of --instance-type by load."),
+        typer.Option(metavar="MIN:MAX", help="From MIN to MAX machines by load; if not given, as the endpoint does."),
     ] = None,
     capture: Annotated[
         int, typer.Option(metavar="PERCENT", help="With --instance-type, keep so many requests in S3.")
@@ -48,8 +48,8 @@ def deploy(
     image: hosting_options.Image = None,
     role: hosting_options.Role = None,
     bucket: hosting_options.Bucket = None,
-    region: hosting_options.Region = None,
-    profile: hosting_options.Profile = None,
+    region: aws.Region = None,
+    profile: aws.Profile = None,
     kms_key: hosting_options.KmsKey = None,
     tags: hosting_options.Tags = None,
     picture: Annotated[
@@ -59,7 +59,7 @@ def deploy(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print what would be asked of AWS, and ask nothing.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    as_json: aws.AsJson = False,
 ) -> None:
     """Make a SageMaker endpoint of a model, or update one in place.
 
@@ -68,6 +68,7 @@ def deploy(
     \b
     Example: trainbox deploy pilot my-pilot --memory 2048
     """
+    from trainbox.platforms.sagemaker.hosting import checks, deploying
     from trainbox.platforms.sagemaker.hosting.request import refuse_name
     from trainbox.platforms.sagemaker.storage import artifact as artifacts
 
@@ -75,26 +76,20 @@ def deploy(
     on = _machines(serverless, memory, concurrency, instance_type, instances, autoscale, capture)
     _refuse_unwaited(autoscale, no_wait)
     options = hosting_options.Given(region, profile, image, role, bucket, kms_key, tags or ()).chosen()
-    with artifacts.opened(model, options.account, say) as artifact:
+    shown = _read_picture(picture) if picture else None
+    with told_to_stop() as signals, artifacts.opened(model, options.account, say) as artifact:
         artifact.refuse_unserved(file)
-        shown = _picture(picture, artifact)
         hosting = _hosting(name, on, file, artifact, options)
         if dry_run:
             print_json(_requests(hosting))
             return
+        checks.refuse_unknown_type(hosting)
         _warn(hosting, options)
-        result = _deploy(hosting, artifact, shown, options, wait=not no_wait)
+        account = options.account()
+        artifacts.send(account, artifact, hosting.model_data, say, options.kms_key)
+        tried_with = shown or artifact.picture or checks.drawn_picture()
+        result = deploying.deploy(account, hosting, tried_with, say, not no_wait, signals)
     _print(result, hosting, as_json)
-
-
-def _deploy(hosting: "Hosting", artifact: "Artifact", picture: bytes, options: Chosen, wait: bool) -> "Deployed":
-    from trainbox.platforms.sagemaker.hosting import checks, deploying
-    from trainbox.platforms.sagemaker.storage import artifact as artifacts
-
-    account = options.account()
-    checks.refuse_unknown_type(hosting)
-    artifacts.send(account, artifact, hosting.model_data, say, options.kms_key)
-    return deploying.deploy(account, hosting, picture, say, wait)
 
 
 def _machines(
@@ -125,7 +120,7 @@ def _machines(
             "--serverless, --memory and --concurrency are for hosting without machines of its own "
             "(which has no GPU and no VPC). Leave out either them or --instance-type."
         )
-    return Instances(instance_type, 1 if instances is None else instances, _bounds(autoscale), capture)
+    return Instances(instance_type, instances, _bounds(autoscale), capture)
 
 
 def _bounds(text: str | None) -> tuple[int, int] | None:
@@ -166,14 +161,11 @@ def _hosting(name: str, on: "Serverless | Instances", file: str, artifact: "Arti
     )
 
 
-def _picture(given: Path | None, artifact: "Artifact") -> bytes:
+def _read_picture(given: Path) -> bytes:
     """Return what the endpoint is tried with; raise UsageError where it is no picture."""
     from trainbox.data.files import UnreadableFile
     from trainbox.data.images import decode_rgb
-    from trainbox.platforms.sagemaker.hosting.checks import drawn_picture
 
-    if given is None:
-        return artifact.picture or drawn_picture()
     try:
         content = given.read_bytes()
         decode_rgb(content)
@@ -216,7 +208,7 @@ def _print(result: "Deployed", hosting: "Hosting", as_json: bool) -> None:
     from trainbox.platforms.sagemaker.hosting.checks import idle_cost
 
     ask = f"trainbox predict endpoint:{result.endpoint} FILE..."
-    cost = idle_cost(hosting)
+    cost = idle_cost(hosting, result.instances)
     if as_json:
         names = {"model": hosting.model["ModelName"], "configuration": hosting.configuration["EndpointConfigName"]}
         print_json({**asdict(result), **names, "region": hosting.region, "ask": ask, "idle_cost": cost})

@@ -2,23 +2,24 @@
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from trainbox.cli.sagemaker_options import pairs
 from trainbox.errors import UsageError
 from trainbox.platforms.settings import SageMakerSettings, Settings
 
 if TYPE_CHECKING:
     from trainbox.platforms.sagemaker.aws.account import Account
+    from trainbox.platforms.sagemaker.aws.leaving import Signals
     from trainbox.platforms.sagemaker.storage.artifact import Artifact
 
 PREFIX = "trainbox"
 
-Region = Annotated[str | None, typer.Option(metavar="REGION", help="AWS region; trainbox.toml's, then AWS's own.")]
-Profile = Annotated[str | None, typer.Option(metavar="NAME", help="Profile of the AWS configuration.")]
 Image = Annotated[
     str | None, typer.Option(metavar="ADDRESS", help="The image in ECR; trainbox.toml's, then the job's own.")
 ]
@@ -83,19 +84,22 @@ class Given:
             self.role or settings.role,
             self.bucket or settings.bucket,
             self.kms_key or settings.kms_key,
-            {**settings.tags, **_named(self.tags)},
+            {**settings.tags, **pairs("--tag", self.tags)},
             settings,
         )
 
 
-def _named(tags: Sequence[str]) -> dict[str, str]:
-    named: dict[str, str] = {}
-    for tag in tags:
-        name, equals, value = tag.partition("=")
-        if not name or not equals:
-            raise UsageError(f"A tag is NAME=VALUE. Received: '{tag}'.")
-        named[name] = value
-    return named
+@contextmanager
+def told_to_stop() -> Iterator["Signals"]:
+    """Have ctrl-C and SIGTERM end what is done so that it is tidied up, and say so in the last line."""
+    from trainbox.platforms.sagemaker.aws.leaving import Signals
+
+    try:
+        with Signals().handled() as signals:
+            yield signals
+    except KeyboardInterrupt:
+        say("Interrupted.")
+        raise
 
 
 def say(line: str) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from trainbox import tasks
-from trainbox.cli import hosting_options
+from trainbox.cli import aws, hosting_options
 from trainbox.container import packages
 from trainbox.data.files import UnreadableFile
 from trainbox.data.text import printable
@@ -56,8 +56,8 @@ def predict(
     image: hosting_options.Image = None,
     role: hosting_options.Role = None,
     bucket: hosting_options.Bucket = None,
-    region: hosting_options.Region = None,
-    profile: hosting_options.Profile = None,
+    region: aws.Region = None,
+    profile: aws.Profile = None,
     kms_key: hosting_options.KmsKey = None,
     tags: hosting_options.Tags = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what --batch would ask of AWS.")] = False,

@@ -5,23 +5,21 @@ from typing import Annotated
 
 import typer
 
-from trainbox.cli import hosting_options
+from trainbox.cli import aws, hosting_options
 from trainbox.cli.hosting_options import print_json, say
 
 
 def undeploy(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the endpoint.")],
-    force: Annotated[
-        bool, typer.Option("--force", help="Remove it even where Trainbox did not make it, with its models.")
-    ] = False,
-    region: hosting_options.Region = None,
-    profile: hosting_options.Profile = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Remove it even where Trainbox did not make it.")] = False,
+    region: aws.Region = None,
+    profile: aws.Profile = None,
+    as_json: aws.AsJson = False,
 ) -> None:
     """Remove a SageMaker endpoint and all that was made for it.
 
     Its scaling, its configurations and its models go with it. Where nothing stands, nothing is done. The model's file
-    in S3 and requests that were captured are yours, and stay.
+    in S3, requests that were captured, and configurations and models of your own are yours, and stay.
 
     \b
     Example: trainbox undeploy my-pilot

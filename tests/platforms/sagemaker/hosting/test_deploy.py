@@ -69,28 +69,45 @@ def test_a_refusal_on_the_way_leaves_nothing(aws: Aws, desk: Path, operation: st
     assert not standing(aws)
 
 
-@pytest.mark.slow
-def test_an_endpoint_of_someone_else_is_neither_replaced_nor_removed(aws: Aws, desk: Path, capsys: Captured) -> None:
-    write_small_bundle(desk / "pilot")
-    key = "foreign/model.tar.gz"
-    tarball.pack(desk / "pilot", ["manifest.json", "model.tflite"], desk / "model.tar.gz")
-    aws.client("s3").upload_file(str(desk / "model.tar.gz"), aws.bucket, key)
-    sagemaker = aws.client("sagemaker")
+def make_theirs(aws: Aws, folder: Path) -> None:
+    """Make a model and an endpoint configuration that are not of Trainbox's making."""
+    sagemaker, key = aws.client("sagemaker"), "foreign/model.tar.gz"
+    tarball.pack(folder, ["manifest.json", "model.tflite"], folder.parent / "model.tar.gz")
+    aws.client("s3").upload_file(str(folder.parent / "model.tar.gz"), aws.bucket, key)
     inside = {"Image": aws.image, "ModelDataUrl": f"s3://{aws.bucket}/{key}"}
     sagemaker.create_model(ModelName="theirs", PrimaryContainer=inside, ExecutionRoleArn=aws.role)
     serverless = {"MemorySizeInMB": 1024, "MaxConcurrency": 1}
     variants = [{"VariantName": "AllTraffic", "ModelName": "theirs", "ServerlessConfig": serverless}]
     sagemaker.create_endpoint_config(EndpointConfigName="theirs", ProductionVariants=variants)
-    sagemaker.create_endpoint(EndpointName="pilot", EndpointConfigName="theirs")
+
+
+def test_an_endpoint_of_someone_else_is_neither_replaced_nor_removed(aws: Aws, desk: Path, capsys: Captured) -> None:
+    aws.sagemaker.house.bare = True
+    make_theirs(aws, write_small_bundle(desk / "pilot"))
+    for name in ("pilot", "another"):
+        aws.client("sagemaker").create_endpoint(EndpointName=name, EndpointConfigName="theirs")
+    stood = standing(aws)
     assert cli.run(["deploy", "pilot", "pilot"]) == 2
     assert "not of Trainbox's making" in last_line(capsys.readouterr().err)
     assert cli.run(["undeploy", "pilot"]) == 2
     assert "no tag 'trainbox'" in last_line(capsys.readouterr().err)
-    assert standing(aws) == ["pilot", "theirs", "theirs"]
+    assert standing(aws) == stood
     assert cli.run(["undeploy", "pilot", "--force", "--json"]) == 0
-    removed = json.loads(capsys.readouterr().out)["removed"]
-    assert removed == ["endpoint 'pilot'", "endpoint configuration 'theirs'", "model 'theirs'"]
-    assert not standing(aws)
+    done = json.loads(capsys.readouterr().out)
+    assert done["removed"] == ["endpoint 'pilot'"]
+    assert done["kept"] == ["endpoint configuration 'theirs'", "model 'theirs'"]
+    assert standing(aws) == ["another", "theirs", "theirs"]
+
+
+def test_what_the_user_pointed_an_endpoint_to_is_not_removed_with_it(aws: Aws, desk: Path, capsys: Captured) -> None:
+    aws.sagemaker.house.bare = True
+    make_theirs(aws, write_small_bundle(desk / "pilot"))
+    assert cli.run(["deploy", "./pilot", "pilot", "--no-wait"]) == 0
+    aws.client("sagemaker").update_endpoint(EndpointName="pilot", EndpointConfigName="theirs")
+    assert cli.run(["undeploy", "pilot"]) == 0
+    said = capsys.readouterr().out
+    assert "Kept, for it is yours: endpoint configuration 'theirs'\nKept, for it is yours: model 'theirs'\n" in said
+    assert standing(aws) == ["theirs", "theirs"], "and nothing of what was made for the endpoint"
 
 
 def test_where_nothing_stands_nothing_is_removed(aws: Aws, desk: Path, capsys: Captured) -> None:
@@ -129,7 +146,7 @@ def test_a_dry_run_asks_nothing_and_tells_no_secret(aws: Aws, desk: Path, capsys
         (["--file", "model.keras"], "no 'model.keras' to serve. It has: model.tflite"),
         (["--picture", "pilot/labels.txt"], "--picture pilot/labels.txt cannot be read"),
         (["--picture", "nowhere.jpg"], "--picture nowhere.jpg cannot be read"),
-        (["--tag", "cars"], "A tag is NAME=VALUE"),
+        (["--tag", "cars"], "--tag must be NAME=VALUE"),
         (["--role", "me"], "A role is arn:aws:iam"),
     ],
 )
@@ -173,6 +190,40 @@ def test_predict_refuses_options_that_would_do_nothing(
     (desk / "a.jpg").write_bytes(jpeg())
     assert cli.run(arguments) == 2
     assert says in capsys.readouterr().err
+    assert not aws.traffic
+
+
+@pytest.mark.parametrize(
+    ("model", "says"),
+    [
+        ("nowhere", "There is no model folder 'nowhere' here, and a training job cannot be looked for. No AWS region"),
+        ("./nowhere", "nowhere does not exist"),
+    ],
+)
+@pytest.mark.parametrize("command", ["deploy", "batch"])
+def test_what_is_not_here_is_said_before_a_region_is_asked_for(
+    aws: Aws, desk: Path, model: str, says: str, command: str, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    (desk / "trainbox.toml").unlink()
+    monkeypatch.delenv("AWS_DEFAULT_REGION")
+    there = ["--batch", f"s3://{aws.bucket}/in/", "--out", f"s3://{aws.bucket}/out/"]
+    assert cli.run(["deploy", model, "pilot"] if command == "deploy" else ["predict", model, *there]) != 0
+    said = capsys.readouterr().err
+    assert says in said
+    assert said.count("\n") == 1
+
+
+def test_what_is_not_here_is_said_where_nobody_is_logged_in(aws: Aws, desk: Path, capsys: Captured) -> None:
+    aws.faults.fail("DescribeTrainingJob", "ExpiredTokenException")
+    assert cli.run(["deploy", "nowhere", "pilot"]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("There is no model folder 'nowhere' here")
+    assert "Log in again" in said
+
+
+def test_a_picture_that_cannot_be_read_is_said_before_aws_is_asked(aws: Aws, desk: Path, capsys: Captured) -> None:
+    assert cli.run(["deploy", "some-job", "pilot", "--picture", "nowhere.jpg"]) == 2
+    assert "--picture nowhere.jpg cannot be read" in capsys.readouterr().err
     assert not aws.traffic
 
 

@@ -96,7 +96,7 @@ def test_machines_scale_capture_and_stop_doing_both(aws: Aws, desk: Path, model:
     assert cli.run(["predict", "endpoint:mine", "a.jpg"]) == 0
     assert aws.keys("trainbox/captures/mine")
     capsys.readouterr()
-    assert deploy(capsys, folder, "mine", *machine)["outcome"] == "updated"
+    assert deploy(capsys, folder, "mine", *machine, "--instances", "1")["outcome"] == "updated"
     assert not aws.sagemaker.scaling.targets
     deploy(capsys, folder, "mine", *machine, "--autoscale", "1:2", "--capture", "100")
     assert cli.run(["undeploy", "mine"]) == 0
@@ -211,19 +211,24 @@ def test_a_jobs_model_is_deployed_where_it_lies_with_the_jobs_role_and_image(
     assert deploy(capsys, "pilot-1", "mine")["outcome"] == "unchanged"
 
 
-def test_ctrl_c_says_what_goes_on(aws: Aws, desk: Path, model: Model, capsys: Captured) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_who_is_told_to_stop_says_what_goes_on(
+    aws: Aws, desk: Path, model: Model, number: int, capsys: Captured
+) -> None:
     aws.sagemaker.house.pause_seconds = 6
     command = [sys.executable, "-m", "trainbox", "deploy", str(model("drive")), "mine"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
             assert process.stderr
             assert any("Creating" in line for line in process.stderr)
-            process.send_signal(signal.SIGINT)
+            process.send_signal(number)
             said = process.stderr.read()
             assert process.wait(30) == 130
         finally:
             process.kill()
     assert "Endpoint 'mine' goes on by itself" in said
+    assert said.strip().splitlines()[-1] == "Interrupted."
+    assert "Traceback" not in said
     assert "trainbox undeploy mine removes it" in said
     assert cli.run(["undeploy", "mine"]) == 0
     assert not standing(aws)

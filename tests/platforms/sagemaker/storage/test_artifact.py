@@ -1,6 +1,7 @@
 """The model that is hosted: sent once, found by the name of its job, refused where it is none."""
 
 import io
+import os
 import tarfile
 from pathlib import Path
 
@@ -69,6 +70,21 @@ def test_a_bucket_that_is_missing_is_said(aws: Aws, tmp_path: Path) -> None:
         address = artifact.place("no-such-bucket", "trainbox")
         with pytest.raises(AwsFailed, match="no-such-bucket"):
             artifacts.send(aws.account(), artifact, address, print)
+
+
+def test_a_large_model_that_was_cut_off_is_gone_on_with(aws: Aws, tmp_path: Path) -> None:
+    with artifacts.opened(str(write_small_bundle(tmp_path / "pilot", os.urandom(20 << 20))), aws.account, print) as one:
+        address = one.place(aws.bucket, "trainbox")
+        aws.faults.fail("UploadPart", "AccessDenied", times=9, after=2)
+        with pytest.raises(AwsFailed, match="send the model to s3://"):
+            artifacts.send(aws.account(), one, address, print)
+        aws.faults.clear()
+        sent = len(aws.asked("UploadPart"))
+        artifacts.send(aws.account(), one, address, print)
+    assert len(aws.asked("UploadPart")) - sent == 1, "the one of three parts that was not there"
+    body = aws.client("s3").get_object(Bucket=aws.bucket, Key=artifacts.split(address)[1])["Body"].read()
+    with tarfile.open(fileobj=io.BytesIO(body)) as archive:
+        assert archive.getnames() == ["labels.txt", "manifest.json", "model.tflite"]
 
 
 def test_an_upload_survives_what_passes(aws: Aws, tmp_path: Path) -> None:

@@ -64,11 +64,11 @@ def drawn_picture() -> bytes:
     return buffer.getvalue()
 
 
-def idle_cost(hosting: Hosting) -> str:
-    """Say what the endpoint costs while nobody asks it."""
+def idle_cost(hosting: Hosting, instances: int) -> str:
+    """Say what the endpoint costs while nobody asks it, with so many machines."""
     if isinstance(hosting.on, Serverless):
         return f"While nobody asks it costs nothing; answers cost by the time that {hosting.on.memory_mb} MB compute."
-    on, count = hosting.on, hosting.on.autoscale[0] if hosting.on.autoscale else hosting.on.count
+    on, count = hosting.on, hosting.on.autoscale[0] if hosting.on.autoscale else instances
     words = f"It costs {count} {on.instance_type} for as long as it stands, asked or not"
     found = prices.price(on.instance_type, hosting.region)
     if not found:

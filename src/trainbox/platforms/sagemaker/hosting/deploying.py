@@ -9,22 +9,23 @@ from typing import Any
 from trainbox.data.files import UnreadableFile
 from trainbox.errors import TrainboxError, UsageError
 from trainbox.platforms.sagemaker.aws.account import Account
-from trainbox.platforms.sagemaker.aws.failures import FORBIDDEN, AwsFailed, LoggedOut, said_by_aws
-from trainbox.platforms.sagemaker.hosting import endpoints, scaling
+from trainbox.platforms.sagemaker.aws.failures import FORBIDDEN, AwsFailed, AwsRefused, LoggedOut, said_by_aws
+from trainbox.platforms.sagemaker.aws.leaving import Signals
+from trainbox.platforms.sagemaker.hosting import endpoints, scaling, undoing
+from trainbox.platforms.sagemaker.hosting.deployment import Deployment, Say
 from trainbox.platforms.sagemaker.hosting.endpoints import IN_SERVICE, MOVING, Endpoint, Removed
-from trainbox.platforms.sagemaker.hosting.failures import ENDPOINT_LOGS, HostingFailed, failed, last_lines
+from trainbox.platforms.sagemaker.hosting.failures import failed
 from trainbox.platforms.sagemaker.hosting.invoking import OverSageMaker
-from trainbox.platforms.sagemaker.hosting.request import Hosting, Instances
+from trainbox.platforms.sagemaker.hosting.request import SCALED, Hosting, as_tags
 from trainbox.serving.remote import RemotePredictor
-
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class Deployed:
     """What came of it. ``outcome``: created, updated or unchanged; ``answer``: to the picture it was tried with.
 
-    ``status`` is the endpoint's; where nobody waited for it, it may still fail.
+    ``status`` is the endpoint's; where nobody waited for it, it may still fail. ``instances``: the machines that it
+    has or is to have, 0 without any of its own.
     """
 
     endpoint: str
@@ -33,51 +34,44 @@ class Deployed:
     answer: Mapping[str, Any] = field(default_factory=dict)
     said: str = ""
     seconds: float = 0.0
+    instances: int = 0
 
 
-@dataclass(frozen=True)
-class _Deployment:
-    """One deployment under way. ``before`` is the endpoint as it stood, ``scaled`` the bounds it scaled within."""
-
-    account: Account
-    hosting: Hosting
-    before: Endpoint | None
-    scaled: scaling.Bounds | None
-    outcome: str
-    say: Say
-
-    @property
-    def name(self) -> str:
-        return self.hosting.name
-
-    @property
-    def wanted(self) -> str:
-        return str(self.hosting.configuration["EndpointConfigName"])
-
-    @property
-    def old(self) -> str:
-        """The configuration that the endpoint had."""
-        return self.before.configuration if self.before else ""
-
-
-def deploy(account: Account, hosting: Hosting, picture: bytes, say: Say, wait: bool = True) -> Deployed:
+def deploy(
+    account: Account, hosting: Hosting, picture: bytes, say: Say, wait: bool = True, signals: Signals | None = None
+) -> Deployed:
     """Have the endpoint be as ``hosting`` says, and try it with ``picture``.
 
-    Raises UsageError where the endpoint is someone else's or busy, HostingFailed where it does not come into service or
-    does not answer: a new one is then removed, an old one as it was. Raises AwsFailed where AWS cannot be asked.
+    ``signals`` keeps ctrl-C and SIGTERM while AWS is asked to make something. Raises UsageError where the endpoint is
+    someone else's or busy, HostingFailed where it does not come into service or does not answer: a new one is then
+    removed, an old one as it was. Raises AwsFailed where AWS cannot be asked.
     """
+    signals = signals or Signals()
     before = _before(account, hosting, say)
-    scaled = scaling.bounds(account, hosting.name) if before and not before.serverless else None
-    one = _Deployment(account, hosting, before, scaled, _outcome(before, hosting), say)
+    one = Deployment(account, hosting, before, _scaled(account, before), _outcome(before, hosting), say)
     if before and before.heading_for == one.wanted:
         say(f"Endpoint '{one.name}' has this model and configuration already.")
     else:
-        _begin(one)
-    if not wait:
-        found = endpoints.find(account, one.name)
-        return Deployed(one.name, one.outcome, found.status if found else "")
+        _begin(one, signals)
     with _told(one.name, say):
-        return _finish(one, picture)
+        signals.deliver()
+        if wait:
+            return _finish(one, picture, signals)
+        found = endpoints.find(account, one.name)
+        return Deployed(one.name, one.outcome, found.status if found else "", instances=_instances(one, found))
+
+
+def _scaled(account: Account, before: Endpoint | None) -> scaling.Bounds | None:
+    """Return the bounds within which an endpoint scales, or did until an update took them away; raise AwsFailed."""
+    if before is None or before.serverless:
+        return None
+    return scaling.bounds(account, before.name) or scaling.noted(before.tags.get(SCALED, ""))
+
+
+def _instances(one: Deployment, found: Endpoint | None) -> int:
+    if not one.machines:
+        return 0
+    return one.machines.initial if one.machines.fixed or not (found and found.instances) else found.instances
 
 
 def _before(account: Account, hosting: Hosting, say: Say) -> Endpoint | None:
@@ -109,54 +103,79 @@ def _outcome(before: Endpoint | None, hosting: Hosting) -> str:
     return "unchanged" if before.heading_for == wanted and before.status not in MOVING else "updated"
 
 
-def _begin(one: _Deployment) -> None:
-    """Make model, configuration and endpoint; where one is refused, remove those before it and raise."""
+def _begin(one: Deployment, signals: Signals) -> None:
+    """Make model, configuration and endpoint; where one is refused or we are told to stop, remove those before it."""
     try:
-        _make_all(one)
+        _make_all(one, signals)
     except LoggedOut:
         one.say(f"What was made until then stands: trainbox undeploy {one.name} removes it.")
         raise
-    except (AwsFailed, KeyboardInterrupt):
-        # An endpoint whose creation was answered with an error, or not at all, may stand all the same.
-        if one.before is None:
-            endpoints.undeploy(one.account, one.name, one.say)
-        else:
-            _as_before(one)
+    except (AwsFailed, KeyboardInterrupt) as problem:
+        if isinstance(problem, KeyboardInterrupt):
+            one.say(f"Removing what was made. What is left if this is cut off, trainbox undeploy {one.name} removes.")
+        with signals.later():
+            undoing.withdraw(one)
         raise
 
 
-def _make_all(one: _Deployment) -> None:
+def _make_all(one: Deployment, signals: Signals) -> None:
     sagemaker, hosting = one.account.sagemaker, one.hosting
-    _make(f"model '{hosting.model['ModelName']}'", sagemaker.create_model, hosting.model)
-    _make(f"endpoint configuration '{one.wanted}'", sagemaker.create_endpoint_config, hosting.configuration)
-    if one.before is None:
-        one.say(f"Making the endpoint '{one.name}'.")
-        _make(f"endpoint '{one.name}'", sagemaker.create_endpoint, hosting.endpoint)
+    _make(f"model '{hosting.model['ModelName']}'", sagemaker.create_model, one.marked(hosting.model), signals)
+    configuration = one.marked(hosting.configuration)
+    _make(f"endpoint configuration '{one.wanted}'", sagemaker.create_endpoint_config, configuration, signals)
+    if one.before:
+        _update(one, one.before, signals)
         return
+    one.say(f"Making the endpoint '{one.name}'.")
+    if not _make(f"endpoint '{one.name}'", sagemaker.create_endpoint, one.marked(hosting.endpoint), signals):
+        _refuse_other(one)
+
+
+def _make(what: str, create: Callable[..., object], request: Mapping[str, Any], signals: Signals) -> bool:
+    """Create something, and return False where there is one of that name: of all but endpoints it says what it is."""
+    made = True
+    try:
+        with signals.later(), said_by_aws(f"create the {what}"):
+            create(**request)
+    except AwsFailed as problem:
+        if "already exist" not in str(problem).lower():
+            raise
+        made = False
+    signals.deliver()
+    return made
+
+
+def _refuse_other(one: Deployment) -> None:
+    """Raise AwsRefused where the name was taken meanwhile, and not by this: who was first keeps it.
+
+    It may be this: where an answer was lost, botocore asks again by itself.
+    """
+    found = endpoints.find(one.account, one.name)
+    if found is None or not found.ours or found.heading_for != one.wanted:
+        raise AwsRefused(
+            f"Endpoint '{one.name}' was made by another command meanwhile, with another model or size, and stays. "
+            "Deploy again once it is in service, or give another NAME."
+        )
+
+
+def _update(one: Deployment, before: Endpoint, signals: Signals) -> None:
     one.say(f"Updating the endpoint '{one.name}'; until that is done the old model answers.")
-    if one.scaled:
-        # What scales cannot change its machines.
-        scaling.remove(one.account, one.name)
+    unscaled = one.scaled is not None and one.changes_machines()
+    note = as_tags(one.note_scaling() if unscaled else {})
     with said_by_aws(f"tag the endpoint '{one.name}'"):
         # The tags first: once the endpoint moves, what it moves to must not be taken back for want of a tag.
-        sagemaker.add_tags(ResourceArn=one.before.arn, Tags=hosting.all_tags)
+        one.account.sagemaker.add_tags(ResourceArn=before.arn, Tags=[*one.hosting.all_tags, *note])
+    if unscaled and one.bounds:
+        one.say("It has other machines, and scales again when they are in service and a command has waited for that.")
+    if unscaled:
+        scaling.remove(one.account, one.name)
     try:
-        with said_by_aws(f"update the endpoint '{one.name}'"):
-            sagemaker.update_endpoint(**hosting.update)
+        with signals.later(), said_by_aws(f"update the endpoint '{one.name}'"):
+            one.account.sagemaker.update_endpoint(**one.update)
     except AwsFailed:
         # Where an answer was lost, botocore asks again, and is refused because the endpoint moves already.
         now = endpoints.find(one.account, one.name)
         if now is None or now.heading_for != one.wanted:
-            raise
-
-
-def _make(what: str, create: Callable[..., object], request: Mapping[str, Any]) -> None:
-    """Create something; that it is there is well, for its name says what it is."""
-    try:
-        with said_by_aws(f"create the {what}"):
-            create(**request)
-    except AwsFailed as problem:
-        if "already exist" not in str(problem).lower():
             raise
 
 
@@ -173,10 +192,11 @@ def _told(name: str, say: Say) -> Iterator[None]:
         raise
 
 
-def _finish(one: _Deployment, picture: bytes) -> Deployed:
+def _finish(one: Deployment, picture: bytes, signals: Signals) -> Deployed:
     last = endpoints.wait(one.account, one.name, one.say)
     if last["EndpointStatus"] != IN_SERVICE or last["EndpointConfigName"] != one.wanted:
-        _give_up(one)
+        with signals.later():
+            undoing.give_up(one)
         raise failed(f"Endpoint '{one.name}'", last.get("FailureReason", ""))
     began = time.monotonic()
     try:
@@ -184,15 +204,17 @@ def _finish(one: _Deployment, picture: bytes) -> Deployed:
     except LoggedOut:
         raise
     except (TrainboxError, UnreadableFile) as problem:
-        _give_up(one)
+        with signals.later():
+            undoing.give_up(one)
         reason = problem.reason if isinstance(problem, UnreadableFile) else str(problem)
         raise failed(f"The trial of endpoint '{one.name}'", reason) from problem
     seconds = time.monotonic() - began
     _settle(one)
-    return Deployed(one.name, one.outcome, IN_SERVICE, answer, said, seconds)
+    instances = _instances(one, endpoints.find(one.account, one.name))
+    return Deployed(one.name, one.outcome, IN_SERVICE, answer, said, seconds, instances)
 
 
-def _tried(one: _Deployment, picture: bytes) -> tuple[Mapping[str, Any], str]:
+def _tried(one: Deployment, picture: bytes) -> tuple[Mapping[str, Any], str]:
     """Return the answer to a picture, and the same in words."""
     try:
         with RemotePredictor(OverSageMaker(one.account, one.name)) as predictor:
@@ -205,47 +227,13 @@ def _tried(one: _Deployment, picture: bytes) -> tuple[Mapping[str, Any], str]:
         return {}, ""
 
 
-def _settle(one: _Deployment) -> None:
+def _settle(one: Deployment) -> None:
     """Have the endpoint scale as it should, and remove what earlier deployments left."""
-    if isinstance(one.hosting.on, Instances):
-        wanted = one.hosting.on.autoscale
+    if one.machines:
+        stand = scaling.bounds(one.account, one.name)
         # Given again where it scales already: bounds may stand without the policy that uses them.
-        if wanted or scaling.bounds(one.account, one.name):
-            scaling.set_bounds(one.account, one.name, wanted, one.hosting.task)
-    endpoints.sweep(one.account, one.name, Removed(one.name), keep=one.wanted)
-
-
-def _give_up(one: _Deployment) -> None:
-    """Say what the container logged; remove what is new, and have an endpoint that was there be as it was."""
-    for line in last_lines(one.account, f"{ENDPOINT_LOGS}{one.name}"):
-        one.say(f"  {line}")
-    if one.outcome == "created":
-        one.say(f"Removing the endpoint '{one.name}' and what was made for it: nothing is left that costs money.")
-        endpoints.undeploy(one.account, one.name, one.say)
-    elif one.outcome == "updated":
-        _take_back(one)
-        _as_before(one)
-
-
-def _take_back(one: _Deployment) -> None:
-    """Have the endpoint go back to what it had, where SageMaker did not see to that; raise HostingFailed."""
-    found = endpoints.find(one.account, one.name)
-    status = found.status if found else "gone"
-    if found and status == IN_SERVICE and found.configuration != one.old:
-        one.say(f"Going back to the model that endpoint '{one.name}' had.")
-        with said_by_aws(f"take the endpoint '{one.name}' back"):
-            one.account.sagemaker.update_endpoint(EndpointName=one.name, EndpointConfigName=one.old)
-        status = endpoints.wait(one.account, one.name, one.say)["EndpointStatus"]
-    if status != IN_SERVICE:
-        raise HostingFailed(
-            f"Endpoint '{one.name}' is {status}: it cannot be relied on that the old model answers. "
-            f"Deploy again, or remove it: trainbox undeploy {one.name}."
-        )
-    one.say(f"Endpoint '{one.name}' has the model that it had before.")
-
-
-def _as_before(one: _Deployment) -> None:
-    """Have the endpoint scale as it did, and remove what was made in vain."""
-    if one.scaled:
-        scaling.set_bounds(one.account, one.name, one.scaled, one.hosting.task)
-    endpoints.sweep(one.account, one.name, Removed(one.name), keep=one.old)
+        if one.machines.autoscale or stand != one.bounds:
+            scaling.set_bounds(one.account, one.name, one.bounds, one.hosting.task)
+        if stand is None:
+            undoing.forget_note(one)
+    endpoints.sweep(one.account, one.name, Removed(one.name), {one.wanted})

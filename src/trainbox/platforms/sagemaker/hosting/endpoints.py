@@ -1,6 +1,6 @@
 """Endpoints that stand at SageMaker: which are ours, what belongs to them, and how they are taken down."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,7 +9,7 @@ from trainbox.platforms.sagemaker.aws.account import Account
 from trainbox.platforms.sagemaker.aws.failures import AwsFailed, said_by_aws
 from trainbox.platforms.sagemaker.aws.waiting import settled
 from trainbox.platforms.sagemaker.hosting import scaling
-from trainbox.platforms.sagemaker.hosting.request import OF_ENDPOINT, TAG, stem
+from trainbox.platforms.sagemaker.hosting.request import MADE_BY, OF_ENDPOINT, TAG, VARIANT, stem
 
 Say = Callable[[str], None]
 
@@ -19,7 +19,7 @@ IN_SERVICE, GONE = "InService", "Gone"
 
 @dataclass(frozen=True)
 class Endpoint:
-    """An endpoint as AWS describes it."""
+    """An endpoint as AWS describes it. ``instances``: how many machines it is to have, None without any of its own."""
 
     name: str
     arn: str
@@ -28,6 +28,7 @@ class Endpoint:
     pending: str
     reason: str
     serverless: bool
+    instances: int | None
     tags: Mapping[str, str] = field(repr=False)
 
     @property
@@ -58,6 +59,7 @@ def find(account: Account, name: str) -> Endpoint | None:
         answer.get("PendingDeploymentSummary", {}).get("EndpointConfigName", ""),
         answer.get("FailureReason", ""),
         "CurrentServerlessConfig" in variants[0],
+        next((one.get("DesiredInstanceCount") for one in variants if one.get("VariantName") == VARIANT), None),
         tags_of(account, answer["EndpointArn"]),
     )
 
@@ -106,39 +108,37 @@ class Removed:
 def undeploy(account: Account, name: str, say: Say, force: bool = False) -> Removed:
     """Remove an endpoint and all that was made for it; what is gone already is passed over.
 
-    Raises UsageError where it is not of Trainbox's making, unless ``force`` says to remove it nevertheless, with the
-    configuration and the models that it has; AwsFailed.
+    Raises UsageError where it is not of Trainbox's making, unless ``force`` says to remove it nevertheless: its
+    configuration and its models, which others may use, then stay. Raises AwsFailed.
     """
     done, found = Removed(name), find(account, name)
     if found and not found.ours and not force:
         raise UsageError(
             f"Endpoint '{name}' was not made by Trainbox: it has no tag '{TAG}'. Remove it nevertheless with --force."
         )
-    named = {found.configuration, found.pending} - {""} if found else set()
     if scaling.remove(account, name):
         done.removed.append(f"scaling of '{name}'")
     if found:
         _delete_endpoint(account, found, say)
         done.removed.append(f"endpoint '{name}'")
-    sweep(account, name, done, named)
+    sweep(account, name, done)
+    if found:
+        _note_kept(account, found, done)
     return done
 
 
-def sweep(account: Account, name: str, done: Removed, also: set[str] | None = None, keep: str = "") -> None:
-    """Remove the configurations and models made for an endpoint, and those ``also`` named, but what ``keep`` needs.
+def sweep(account: Account, name: str, done: Removed, keep: Collection[str] = (), mark: str = "") -> None:
+    """Remove the configurations and models made for an endpoint, but the configurations to ``keep`` and their models.
 
-    Raises AwsFailed.
+    With a ``mark``, only those that the command made whose mark it is. Raises AwsFailed.
     """
     sagemaker = account.sagemaker
-    kept_models = _models_of(configuration(account, keep)) if keep else set()
-    models: set[str] = set()
-    for one in sorted({*_belonging(account, name, "list_endpoint_configs", "EndpointConfig"), *(also or ())} - {keep}):
-        about = configuration(account, one)
-        models |= _models_of(about)
-        _note_captures(about, done)
+    kept_models = {model for one in keep if one for model in _models_of(configuration(account, one))}
+    for one in sorted({*_belonging(account, name, "list_endpoint_configs", "EndpointConfig", mark)} - {*keep}):
+        _note_captures(configuration(account, one), done)
         if _deleted(f"endpoint configuration '{one}'", sagemaker.delete_endpoint_config, EndpointConfigName=one):
             done.removed.append(f"endpoint configuration '{one}'")
-    for one in sorted({*_belonging(account, name, "list_models", "Model"), *models} - kept_models):
+    for one in sorted({*_belonging(account, name, "list_models", "Model", mark)} - kept_models):
         if _deleted(f"model '{one}'", sagemaker.delete_model, ModelName=one):
             done.removed.append(f"model '{one}'")
 
@@ -158,21 +158,33 @@ def _models_of(configuration: Mapping[str, Any]) -> set[str]:
     return {one["ModelName"] for one in configuration.get("ProductionVariants", ()) if one.get("ModelName")}
 
 
+def _note_kept(account: Account, found: Endpoint, done: Removed) -> None:
+    """Note what the endpoint had and was not made for it: it had been pointed there, and others may use it."""
+    for one in sorted({found.configuration, found.pending} - {""}):
+        about = configuration(account, one)
+        if about:
+            _note_captures(about, done)
+            there = [f"endpoint configuration '{one}'", *(f"model '{model}'" for model in sorted(_models_of(about)))]
+            done.kept += [what for what in there if what not in done.removed]
+
+
 def _note_captures(configuration: Mapping[str, Any], done: Removed) -> None:
     place = configuration.get("DataCaptureConfig", {}).get("DestinationS3Uri")
     if place and place not in done.kept:
         done.kept.append(place)
 
 
-def _belonging(account: Account, name: str, operation: str, kind: str) -> Iterator[str]:
+def _belonging(account: Account, name: str, operation: str, kind: str, mark: str) -> Iterator[str]:
     """Yield the names of the configurations or models that were made for an endpoint, told by their tags."""
     found: list[tuple[str, str]] = []
     with said_by_aws(f"look for what belongs to the endpoint '{name}'"):
         for page in account.sagemaker.get_paginator(operation).paginate(NameContains=stem(name)):
             found += [(one[f"{kind}Name"], one[f"{kind}Arn"]) for one in page[f"{kind}s"]]
     for one, arn in found:
-        if one.startswith(f"{stem(name)}-") and tags_of(account, arn).get(OF_ENDPOINT) == name:
-            yield one
+        if one.startswith(f"{stem(name)}-"):
+            tags = tags_of(account, arn)
+            if tags.get(OF_ENDPOINT) == name and mark in ("", tags.get(MADE_BY)):
+                yield one
 
 
 def _delete_endpoint(account: Account, found: Endpoint, say: Say) -> None:

@@ -20,6 +20,12 @@ VARIANT = "AllTraffic"
 TAG, OF_ENDPOINT = OUR_TAG, f"{OUR_TAG}:endpoint"
 """The tags of all that is made: the task, and the endpoint that it belongs to."""
 
+MADE_BY = "trainbox:deployment"
+"""The tag that says which command made it: another one of the same moment must not remove it."""
+
+SCALED = "trainbox:scaling"
+"""The tag of an endpoint whose scaling was taken away for an update: MIN:MAX, to be set again after it."""
+
 LONGEST_STEM = 50
 LONGEST_IMAGE = 255
 NOT_OURS = re.compile(r"[a-z]+\d+g[a-z]*|inf\d.*|trn\d.*|dl\d.*|p6e-gb\d+")
@@ -45,15 +51,18 @@ class Serverless:
 
 @dataclass(frozen=True)
 class Instances:
-    """Hosting on machines of one's own, paid while they stand. ``autoscale``: least and most of them."""
+    """Hosting on machines of one's own, paid while they stand. ``autoscale``: least and most of them.
+
+    Where neither that nor ``count`` is given, an endpoint that stands keeps what it has of both.
+    """
 
     instance_type: str
-    count: int = 1
+    count: int | None = None
     autoscale: tuple[int, int] | None = None
     capture_percent: int = 0
 
     def __post_init__(self) -> None:
-        refuse_instances(self.instance_type, self.count)
+        refuse_instances(self.instance_type, 1 if self.count is None else self.count)
         least, most = self.autoscale or (1, 1)
         if not 1 <= least <= most <= MOST_INSTANCES:
             raise UsageError(f"--autoscale is MIN:MAX, from 1 to {MOST_INSTANCES}. Received: {least}:{most}.")
@@ -63,7 +72,13 @@ class Instances:
     @property
     def initial(self) -> int:
         """How many there are at first."""
-        return min(max(self.count, self.autoscale[0]), self.autoscale[1]) if self.autoscale else self.count
+        count = 1 if self.count is None else self.count
+        return min(max(count, self.autoscale[0]), self.autoscale[1]) if self.autoscale else count
+
+    @property
+    def fixed(self) -> bool:
+        """Whether there are to be so many and no others, whatever load there is."""
+        return self.count is not None and self.autoscale is None
 
     @property
     def has_gpu(self) -> bool:
@@ -98,8 +113,8 @@ class Hosting:
     def __post_init__(self) -> None:
         refuse_name(self.name)
         refuse_role_and_image(self.role, self.image)
-        if OF_ENDPOINT in self.tags or TAG in self.tags:
-            raise UsageError(f"The tags '{TAG}' and '{OF_ENDPOINT}' are Trainbox's own. Give yours another name.")
+        if any(tag == TAG or tag.startswith(f"{TAG}:") for tag in self.tags):
+            raise UsageError(f"The tags '{TAG}' and '{TAG}:...' are Trainbox's own. Give yours another name.")
 
     @property
     def model(self) -> dict[str, Any]:
@@ -123,7 +138,9 @@ class Hosting:
             request["KmsKeyId"] = self.kms_key
         if isinstance(self.on, Instances) and self.on.capture_percent:
             request["DataCaptureConfig"] = self._capture(self.on.capture_percent)
-        name = f"{stem(self.name)}-{_digest(self.digest, self.name, self.tags, self.task, request)}"
+        # As many as it has and exactly one may look the same.
+        fixed = ["fixed"] if isinstance(self.on, Instances) and self.on.fixed else []
+        name = f"{stem(self.name)}-{_digest(self.digest, self.name, self.tags, self.task, request, *fixed)}"
         return {"EndpointConfigName": name, **request, "Tags": self.all_tags}
 
     @property

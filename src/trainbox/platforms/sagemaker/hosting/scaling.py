@@ -59,6 +59,12 @@ def bounds(account: Account, endpoint: str) -> Bounds | None:
     return (found[0]["MinCapacity"], found[0]["MaxCapacity"]) if found else None
 
 
+def noted(text: str) -> Bounds | None:
+    """Return the bounds that a tag notes as MIN:MAX, None where it notes none."""
+    least, _, most = text.partition(":")
+    return (int(least), int(most)) if least.isdecimal() and most.isdecimal() else None
+
+
 def set_bounds(account: Account, endpoint: str, wanted: Bounds | None, task: str) -> None:
     """Have the endpoint, which is in service, scale within these bounds, or not at all; raise AwsFailed."""
     if wanted is None:

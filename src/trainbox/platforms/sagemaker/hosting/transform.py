@@ -2,6 +2,7 @@
 
 import math
 import re
+import secrets
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from trainbox.errors import DataError, UsageError
 from trainbox.platforms.sagemaker.asking.plan import has_own_disk
 from trainbox.platforms.sagemaker.aws.account import Account
 from trainbox.platforms.sagemaker.aws.failures import AwsFailed, said_by_aws
+from trainbox.platforms.sagemaker.aws.leaving import Signals
 from trainbox.platforms.sagemaker.aws.waiting import settled
 from trainbox.platforms.sagemaker.hosting import endpoints
 from trainbox.platforms.sagemaker.hosting.failures import TRANSFORM_LOGS, HostingFailed, failed, last_lines
@@ -132,9 +134,9 @@ class Transformed:
 
 
 def name_of(named: str) -> str:
-    """Return a name for a transform job: of what it asks, and when."""
+    """Return a name for a transform job that no other has: of what it asks, when, and a few letters drawn."""
     stem = re.sub(r"[^a-zA-Z0-9]+", "-", named.rstrip("/").rpartition("/")[2].removesuffix(".tar.gz")).strip("-")
-    return f"{stem[:40].rstrip('-') or 'model'}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
+    return f"{stem[:40].rstrip('-') or 'model'}-{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
 
 
 def pictures_of(account: Account, address: str) -> dict[str, int]:
@@ -152,26 +154,20 @@ def _listed(account: Account, address: str) -> Iterator[Mapping[str, Any]]:
             yield from page.get("Contents", ())
 
 
-def transform(account: Account, batch: Batch, objects: Mapping[str, int], say: Say) -> Transformed:
-    """Run a transform job to its end, and remove its model.
+def transform(
+    account: Account, batch: Batch, objects: Mapping[str, int], say: Say, signals: Signals | None = None
+) -> Transformed:
+    """Run a transform job to its end, and remove its model; what ``signals`` brings, ctrl-C and SIGTERM, stops it.
 
     Raises HostingFailed where it fails, having said how many objects were answered nevertheless; AwsFailed.
     """
-    sagemaker = account.sagemaker
-    with said_by_aws(f"create the model '{batch.name}'"):
-        sagemaker.create_model(**batch.model)
-    with _told(account, batch.name, say):
-        with said_by_aws(f"create the transform job '{batch.name}'"):
-            sagemaker.create_transform_job(**batch.transform_job)
-        last = settled(
-            f"Transform job '{batch.name}'", lambda: _described(account, batch.name), "TransformJobStatus", MOVING, say
-        )
-    _remove_model(account, batch.name)
+    with _tidied(account, batch.name, say):
+        last = _ended(account, batch, objects, say, signals or Signals())
     result = _counted(account, batch, objects, last)
     if last["TransformJobStatus"] != "Completed":
         for line in last_lines(account, TRANSFORM_LOGS, f"{batch.name}/"):
             say(f"  {line}")
-        say(f"{result.answered} of {result.objects} objects were answered, in {batch.out}.")
+        _say_answered(result, say)
         if last["TransformJobStatus"] == "Stopped":
             raise HostingFailed(f"Transform job '{batch.name}' was stopped.")
         raise failed(f"Transform job '{batch.name}'", last.get("FailureReason", ""))
@@ -179,28 +175,70 @@ def transform(account: Account, batch: Batch, objects: Mapping[str, int], say: S
 
 
 @contextmanager
-def _told(account: Account, name: str, say: Say) -> Iterator[None]:
-    """Remove the model where the job was refused; where nobody waits any longer, say what goes on without us."""
+def _tidied(account: Account, name: str, say: Say) -> Iterator[None]:
+    """Remove the model once the job is over or was refused; where it goes on without us, say so."""
     try:
         yield
-    except (KeyboardInterrupt, AwsFailed) as problem:
-        if isinstance(problem, AwsFailed) and _missing(account, name):
-            _remove_model(account, name)
-        else:
+    except (KeyboardInterrupt, AwsFailed):
+        if _runs(account, name):
             say(
                 f"Transform job '{name}' goes on by itself, and is paid until its end. "
                 f"Stop it: aws sagemaker stop-transform-job --region {account.region} --transform-job-name {name}; "
                 f"then remove its model: aws sagemaker delete-model --region {account.region} --model-name {name}"
             )
+        else:
+            _remove_model(account, name)
+        raise
+    _remove_model(account, name)
+
+
+def _ended(account: Account, batch: Batch, objects: Mapping[str, int], say: Say, signals: Signals) -> Mapping[str, Any]:
+    """Create model and job and wait for its end; where we are told to stop, stop it, wait for that, and raise."""
+
+    def end() -> Mapping[str, Any]:
+        what = f"Transform job '{batch.name}'"
+        return settled(what, lambda: _described(account, batch.name), "TransformJobStatus", MOVING, say)
+
+    try:
+        _create(f"model '{batch.name}'", account.sagemaker.create_model, batch.model, signals)
+        _create(f"transform job '{batch.name}'", account.sagemaker.create_transform_job, batch.transform_job, signals)
+        return end()
+    except KeyboardInterrupt:
+        with signals.later():
+            runs = _runs(account, batch.name)
+            if runs:
+                say(
+                    f"Stopping transform job '{batch.name}': what was answered stays. Once more leaves without waiting."
+                )
+                with said_by_aws(f"stop the transform job '{batch.name}'"):
+                    account.sagemaker.stop_transform_job(TransformJobName=batch.name)
+        if runs:
+            signals.deliver()
+            _say_answered(_counted(account, batch, objects, end()), say)
         raise
 
 
-def _missing(account: Account, name: str) -> bool:
+def _create(what: str, create: Callable[..., object], request: Mapping[str, Any], signals: Signals) -> None:
+    """Create something; that it is there is well: nothing else has its name, but where an answer was lost."""
     try:
-        _described(account, name)
+        with signals.later(), said_by_aws(f"create the {what}"):
+            create(**request)
     except AwsFailed as problem:
-        return endpoints.is_missing(problem)
-    return False
+        if problem.code != "ResourceInUse" and "already exist" not in str(problem).lower():
+            raise
+    signals.deliver()
+
+
+def _say_answered(result: Transformed, say: Say) -> None:
+    say(f"{result.answered} of {result.objects} objects were answered, in {result.out}.")
+
+
+def _runs(account: Account, name: str) -> bool:
+    """Tell whether the job goes on; where that cannot be asked it is taken to."""
+    try:
+        return _described(account, name)["TransformJobStatus"] in MOVING
+    except AwsFailed as problem:
+        return not endpoints.is_missing(problem)
 
 
 def _described(account: Account, name: str) -> Mapping[str, Any]:

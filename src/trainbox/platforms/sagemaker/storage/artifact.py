@@ -19,7 +19,10 @@ from trainbox.export import tarball
 from trainbox.export.bundle import LARGEST_MANIFEST, Bundle
 from trainbox.platforms import job as jobs
 from trainbox.platforms.sagemaker.aws.account import Account
-from trainbox.platforms.sagemaker.aws.failures import AwsFailed, said_by_aws
+from trainbox.platforms.sagemaker.aws.failures import AwsFailed, LoggedOut, said_by_aws
+from trainbox.platforms.sagemaker.storage import sending
+from trainbox.platforms.sagemaker.storage.contents import InputFile
+from trainbox.platforms.sagemaker.storage.sending import Store
 
 Say = Callable[[str], None]
 
@@ -82,7 +85,7 @@ def opened(named: str, account: Callable[[], Account], say: Say) -> Iterator[Art
         with Bundle.open(path) as bundle:
             yield _of_bundle(bundle)
     else:
-        yield of_job(account(), named)
+        yield _of_job_of_that_name(account, named)
 
 
 def send(account: Account, artifact: Artifact, address: str, say: Say, kms_key: str | None = None) -> None:
@@ -93,14 +96,15 @@ def send(account: Account, artifact: Artifact, address: str, say: Say, kms_key: 
     if _is_there(account, bucket, key):
         say(f"The model is in {address} already.")
         return
-    encryption = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": kms_key} if kms_key else {}
     with tempfile.TemporaryDirectory(prefix="trainbox-model-") as scratch:
         packed = Path(scratch) / "model.tar.gz"
         tarball.pack(artifact.folder, _served(artifact), packed)
         say(f"Sending the model, {packed.stat().st_size / 1e6:.1f} MB, to {address}.")
+        with packed.open("rb") as content:
+            digest = hashlib.file_digest(content, "sha256").digest()
+        file = InputFile(packed.name, packed, packed.stat().st_size, digest)
         with said_by_aws(f"send the model to {address}"):
-            extra = {"ChecksumAlgorithm": "SHA256", **encryption}
-            _upload(account.s3, packed, bucket, key, extra)
+            sending.send(Store(account.s3, bucket, kms_key), {key: file}, {}, lambda count: None)
 
 
 def split(address: str) -> tuple[str, str]:
@@ -121,15 +125,35 @@ def _of_bundle(bundle: Bundle) -> Artifact:
 
 def of_job(account: Account, name: str) -> Artifact:
     """Return the model that a training job left in S3; raise UsageError where it has none, and as ``opened``."""
+    return _left_by(account, _described(account, name))
+
+
+def _of_job_of_that_name(asked: Callable[[], Account], name: str) -> Artifact:
+    not_here = f"There is no model folder '{name}' here, and a training job cannot be looked for."
+    try:
+        account = asked()
+        job = _described(account, name)
+    except UsageError as problem:
+        raise UsageError(f"{not_here} {problem}") from problem
+    except LoggedOut as problem:
+        raise LoggedOut(f"{not_here} {problem}", problem.code) from problem
+    return _left_by(account, job)
+
+
+def _described(account: Account, name: str) -> Mapping[str, Any]:
     try:
         with said_by_aws(f"find the training job '{name}'"):
-            job = account.sagemaker.describe_training_job(TrainingJobName=name)
+            return account.sagemaker.describe_training_job(TrainingJobName=name)
     except AwsFailed as problem:
         if problem.code not in ("ValidationException", "ResourceNotFound"):
             raise
         raise ModelFileError(
             f"'{name}' is neither a model folder here nor a training job in {account.region}. Check its spelling."
         ) from problem
+
+
+def _left_by(account: Account, job: Mapping[str, Any]) -> Artifact:
+    name = job["TrainingJobName"]
     address = job.get("ModelArtifacts", {}).get("S3ModelArtifacts", "")
     if job["TrainingJobStatus"] not in ("Completed", "Stopped") or not address:
         raise UsageError(
@@ -191,14 +215,3 @@ def _is_there(account: Account, bucket: str, key: str) -> bool:
             return False
         raise
     return True
-
-
-def _upload(s3: Any, path: Path, bucket: str, key: str, extra: Mapping[str, str]) -> None:
-    """Send a file, in parts where it is large; S3 compares the checksums. A cut-off upload leaves nothing behind."""
-    from boto3.exceptions import Boto3Error
-
-    try:
-        s3.upload_file(str(path), bucket, key, ExtraArgs=dict(extra))
-    except Boto3Error as problem:
-        cause = problem.__cause__ or problem.__context__
-        raise cause if cause else AwsFailed(f"Cannot send the model to s3://{bucket}/{key}: {problem}.") from problem
