@@ -48,7 +48,6 @@ def run(arguments: Sequence[str]) -> int:
     chosen = next((argument for argument in arguments if not argument.startswith("-")), None)
     try:
         status = application(chosen)(list(arguments) or ["--help"], prog_name="trainbox", standalone_mode=False)
-        return status if isinstance(status, int) else 0
     except TrainboxError as error:
         print(one_line(error), file=sys.stderr)
         return error.exit_status
@@ -56,8 +55,7 @@ def run(arguments: Sequence[str]) -> int:
         print(one_line(error), file=sys.stderr)
         return 1
     except (KeyboardInterrupt, typer.Abort):
-        print("Interrupted.", file=sys.stderr)
-        return INTERRUPTED
+        status = INTERRUPTED
     except Exception as error:
         # Wrong usage is an exception of click, which typer brings along under another name from version to version.
         if not hasattr(error, "format_message"):
@@ -65,6 +63,10 @@ def run(arguments: Sequence[str]) -> int:
         command = f"trainbox {chosen}" if chosen in COMMANDS else "trainbox"
         print(f"{error.format_message()} See: {command} --help", file=sys.stderr)
         return 2
+    if status == INTERRUPTED:
+        # Some versions of typer answer ctrl-C with this status, others with an exception.
+        print("Interrupted.", file=sys.stderr)
+    return status if isinstance(status, int) else 0
 
 
 def application(chosen: str | None) -> typer.Typer:

@@ -3,7 +3,7 @@
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from trainbox.cli.hosting_options import PREFIX, Chosen, Given, print_json, say, told_to_stop
+from trainbox.cli.hosting_options import PREFIX, Chosen, Given, print_json, say
 from trainbox.errors import UsageError
 
 if TYPE_CHECKING:
@@ -26,13 +26,14 @@ def run(
     as_json: bool,
 ) -> None:
     """Ask ``model`` about all below ``source``, and say what came of it; raise what the platform raises."""
+    from trainbox.platforms.sagemaker.aws.leaving import Signals
     from trainbox.platforms.sagemaker.hosting import checks, transform
     from trainbox.platforms.sagemaker.storage import artifact as artifacts
 
     options = given.chosen()
     for address in (source, out):
         artifacts.split(address)
-    with told_to_stop() as signals, artifacts.opened(model, options.account, say) as artifact:
+    with Signals().handled() as signals, artifacts.opened(model, options.account, say) as artifact:
         account = options.account()
         objects = {} if dry_run else transform.pictures_of(account, source)
         batch = _batch(model, source, out, (instance_type or INSTANCE_TYPE, instances), artifact, options, objects)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from trainbox.cli import aws, hosting_options
-from trainbox.cli.hosting_options import PREFIX, Chosen, print_json, say, told_to_stop
+from trainbox.cli.hosting_options import PREFIX, Chosen, print_json, say
 from trainbox.errors import UsageError
 
 if TYPE_CHECKING:
@@ -68,6 +68,7 @@ def deploy(
     \b
     Example: trainbox deploy pilot my-pilot --memory 2048
     """
+    from trainbox.platforms.sagemaker.aws.leaving import Signals
     from trainbox.platforms.sagemaker.hosting import checks, deploying
     from trainbox.platforms.sagemaker.hosting.request import refuse_name
     from trainbox.platforms.sagemaker.storage import artifact as artifacts
@@ -77,7 +78,7 @@ def deploy(
     _refuse_unwaited(autoscale, no_wait)
     options = hosting_options.Given(region, profile, image, role, bucket, kms_key, tags or ()).chosen()
     shown = _read_picture(picture) if picture else None
-    with told_to_stop() as signals, artifacts.opened(model, options.account, say) as artifact:
+    with Signals().handled() as signals, artifacts.opened(model, options.account, say) as artifact:
         artifact.refuse_unserved(file)
         hosting = _hosting(name, on, file, artifact, options)
         if dry_run:

@@ -2,8 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,7 +14,6 @@ from trainbox.platforms.settings import SageMakerSettings, Settings
 
 if TYPE_CHECKING:
     from trainbox.platforms.sagemaker.aws.account import Account
-    from trainbox.platforms.sagemaker.aws.leaving import Signals
     from trainbox.platforms.sagemaker.storage.artifact import Artifact
 
 PREFIX = "trainbox"
@@ -87,19 +85,6 @@ class Given:
             {**settings.tags, **pairs("--tag", self.tags)},
             settings,
         )
-
-
-@contextmanager
-def told_to_stop() -> Iterator["Signals"]:
-    """Have ctrl-C and SIGTERM end what is done so that it is tidied up, and say so in the last line."""
-    from trainbox.platforms.sagemaker.aws.leaving import Signals
-
-    try:
-        with Signals().handled() as signals:
-            yield signals
-    except KeyboardInterrupt:
-        say("Interrupted.")
-        raise
 
 
 def say(line: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from trainbox.platforms.sagemaker.asking import tuning_request
 from trainbox.platforms.sagemaker.aws.account import Account
-from trainbox.platforms.sagemaker.aws.failures import AwsRefused, said_by_aws
+from trainbox.platforms.sagemaker.aws.failures import AwsFailed, AwsRefused, said_by_aws, was_asked_again
 from trainbox.platforms.sagemaker.aws.likeness import includes
 
 Description = Mapping[str, Any]
@@ -69,12 +69,12 @@ class Kind:
             return now
         return status
 
-    def was_asked_twice(self, account: Account, problem: Any, wanted: Description, keys: Collection[str]) -> bool:
+    def was_asked_twice(self, account: Account, problem: AwsFailed, wanted: Description, keys: Collection[str]) -> bool:
         """Tell whether the name is taken by the very job that was ``wanted``, by what it has under ``keys``.
 
         Where an answer is lost, botocore asks again by itself, and is told that the name is taken.
         """
-        if not problem.response.get("ResponseMetadata", {}).get("RetryAttempts"):
+        if not was_asked_again(problem):
             return False
         there = self.describe(account, self.name(wanted))
         age = (server_time(there) - there["CreationTime"]).total_seconds()

@@ -59,16 +59,13 @@ def run(
 
 def create(account: Account, wanted: Mapping[str, Any]) -> None:
     """Create a training job; raise AwsRefused where its name is taken or AWS does not give the machines."""
-    from botocore.exceptions import ClientError
-
     job = wanted["TrainingJobName"]
     try:
         with said_by_aws(f"create the training job '{job}'"):
             account.sagemaker.create_training_job(**wanted)
     except AwsRefused as refused:
-        cause = refused.__cause__
         if refused.code == "ResourceInUse":
-            if isinstance(cause, ClientError) and TRAINING.was_asked_twice(account, cause, wanted, COMPARED):
+            if TRAINING.was_asked_twice(account, refused, wanted, COMPARED):
                 return
             raise AwsRefused(f"{refused} Give another --name.", refused.code) from refused
         advised = advice.of(f"{refused.code} {refused}")

@@ -75,7 +75,7 @@ def create(account: Account, request: Mapping[str, Any]) -> None:
             account.sagemaker.create_hyper_parameter_tuning_job(**request)
     except AwsRefused as refused:
         if refused.code == "ResourceInUse":
-            if TUNING.was_asked_twice(account, refused.__cause__, request, ("HyperParameterTuningJobConfig",)):
+            if TUNING.was_asked_twice(account, refused, request, ("HyperParameterTuningJobConfig",)):
                 return
             raise AwsRefused(f"{refused} Try again: the name says the second.", refused.code) from refused
         raise AwsRefused(f"{refused} {advice.of(f'{refused.code} {refused}')}".rstrip(), refused.code) from refused
