@@ -57,7 +57,7 @@ def deploy(
     ] = None,
     no_wait: Annotated[bool, typer.Option("--no-wait", help="Do not wait until it is in service, nor try it.")] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print what would be asked of AWS, and ask nothing.")
+        bool, typer.Option("--dry-run", help="Print what would be asked of AWS, and make nothing.")
     ] = False,
     as_json: aws.AsJson = False,
 ) -> None:

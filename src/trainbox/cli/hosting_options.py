@@ -4,6 +4,7 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -45,7 +46,11 @@ class Chosen:
     settings: SageMakerSettings
 
     def account(self) -> "Account":
-        """Open the AWS account."""
+        """Return the AWS account, opened once: a session of its own would ask for the MFA code again."""
+        return self._account
+
+    @cached_property
+    def _account(self) -> "Account":
         from trainbox.platforms.sagemaker.aws.account import Account
 
         return Account.open(self.region, self.profile)

@@ -1,36 +1,19 @@
 """What comes between: another command of the same moment, a lost answer, ctrl-C and SIGTERM while AWS is asked."""
 
 import json
-import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from amazon.aws import Aws
 from platforms.sagemaker.conftest import standing
-from platforms.sagemaker.small_bundle import jpeg, write_small_bundle
 from trainbox import cli
 
 Captured = pytest.CaptureFixture[str]
 
 PILOT = ("deploy", "./pilot", "pilot")
-
-
-@pytest.fixture
-def pilot(aws: Aws, desk: Path) -> Path:
-    """A model, and a SageMaker whose endpoints are in service at once."""
-    aws.sagemaker.house.bare = True
-    return write_small_bundle(desk / "pilot")
-
-
-@pytest.fixture
-def told() -> Iterator[Callable[[int], Callable[[], None]]]:
-    """Return what makes a sender of a signal to this process, which outlives one that nobody waits for."""
-    before = signal.signal(signal.SIGTERM, lambda number, frame: None)
-    yield lambda number: lambda: os.kill(os.getpid(), number)
-    signal.signal(signal.SIGTERM, before)
 
 
 def other(*arguments: str) -> Callable[[], None]:
@@ -175,63 +158,55 @@ def test_told_to_stop_waiting_it_says_what_goes_on(
     aws.sagemaker.house.bare, aws.sagemaker.house.pause_seconds = False, 30
     aws.faults.hold("CreateEndpoint", lambda: aws.faults.hold("DescribeEndpoint", told(signal.SIGTERM)))
     assert cli.run([*PILOT]) == 130
-    assert "Endpoint 'pilot' goes on by itself" in capsys.readouterr().err
+    assert "goes on by itself" in capsys.readouterr().err
     assert aws.sagemaker.endpoint("pilot").status == "Creating"
 
 
-@pytest.fixture
-def batch(aws: Aws, pilot: Path) -> tuple[str, ...]:
-    """The command that asks about a prefix, with a job that lasts until it is stopped."""
-    aws.sagemaker.house.pause_seconds = 30
-    aws.client("s3").put_object(Bucket=aws.bucket, Key="in/a.jpg", Body=jpeg())
-    there = ("--batch", f"s3://{aws.bucket}/in/", "--out", f"s3://{aws.bucket}/out/")
-    return ("predict", "./pilot", *there)
+def test_what_cannot_be_withdrawn_is_said_beside_the_reason(aws: Aws, pilot: Path, capsys: Captured) -> None:
+    aws.faults.fail("CreateEndpoint", "AccessDeniedException")
+    aws.faults.fail("DeleteModel", "InternalFailure", times=20, status=400)
+    assert cli.run([*PILOT]) == 1
+    last = capsys.readouterr().err.strip().splitlines()[-1]
+    assert "Cannot create the endpoint 'pilot'" in last and "Cannot delete the model" in last
+    assert "may stand and be billed: trainbox undeploy pilot removes it." in last
+    assert len(standing(aws)) == 1
 
 
-@pytest.mark.parametrize(
-    ("operation", "number"),
-    [
-        ("CreateModel", signal.SIGTERM),
-        ("CreateTransformJob", signal.SIGTERM),
-        ("DescribeTransformJob", signal.SIGTERM),
-        ("DescribeTransformJob", signal.SIGINT),
-    ],
-)
-def test_a_batch_told_to_stop_leaves_nothing_that_costs(
-    aws: Aws,
-    batch: tuple[str, ...],
-    told: Callable[[int], Callable[[], None]],
-    operation: str,
-    number: int,
-    capsys: Captured,
+def test_what_cannot_be_withdrawn_leaves_an_interrupt_one(
+    aws: Aws, pilot: Path, told: Callable[[int], Callable[[], None]], capsys: Captured
 ) -> None:
-    aws.faults.hold(operation, told(number))
-    assert cli.run([*batch]) == 130
+    aws.faults.hold("CreateModel", told(signal.SIGTERM))
+    aws.faults.fail("DeleteModel", "AccessDeniedException")
+    assert cli.run([*PILOT]) == 130
     said = capsys.readouterr().err
+    assert "may stand and be billed: trainbox undeploy pilot removes it." in said
     assert said.strip().splitlines()[-1] == "Interrupted."
-    assert [job.status for job in aws.sagemaker.transforms.jobs.values()] == ["Stopped"] * (
-        operation in ("CreateTransformJob", "DescribeTransformJob")
-    )
-    assert ("0 of 1 objects were answered" in said) == bool(aws.sagemaker.transforms.jobs)
-    assert not standing(aws)
 
 
-def test_a_batch_told_twice_says_what_goes_on(
-    aws: Aws, batch: tuple[str, ...], told: Callable[[int], Callable[[], None]], capsys: Captured
-) -> None:
-    aws.faults.hold("DescribeTransformJob", told(signal.SIGINT))
-    aws.faults.hold("StopTransformJob", told(signal.SIGINT))
-    assert cli.run([*batch]) == 130
-    assert "is paid until its end" in capsys.readouterr().err
+def test_who_is_done_leaves_what_another_one_is_just_updating_to(aws: Aws, pilot: Path, capsys: Captured) -> None:
+    def update() -> None:
+        aws.sagemaker.house.bare, aws.sagemaker.house.pause_seconds = False, 30
+        other(*PILOT, "--memory", "3072")()
+
+    aws.faults.fail("InvokeEndpoint", "AccessDeniedException")
+    aws.faults.hold("InvokeEndpoint", update)
+    assert cli.run([*PILOT]) == 0
+    endpoint = aws.sagemaker.endpoint("pilot")
+    assert endpoint.pending
+    assert {endpoint.configuration, endpoint.pending} == set(aws.sagemaker.models.configurations.documents)
 
 
-@pytest.mark.parametrize("operation", ["CreateModel", "CreateTransformJob"])
-def test_a_lost_answer_is_no_failure_of_a_batch(
-    aws: Aws, batch: tuple[str, ...], told: Callable[[int], Callable[[], None]], operation: str, capsys: Captured
-) -> None:
-    aws.faults.lose(operation)
-    aws.faults.hold("DescribeTransformJob", told(signal.SIGTERM))
-    assert cli.run([*batch]) == 130
-    assert len(aws.asked(operation)) == 2
-    assert [job.status for job in aws.sagemaker.transforms.jobs.values()] == ["Stopped"]
+def test_an_endpoint_that_is_being_removed_is_not_taken_for_deployed(aws: Aws, pilot: Path, capsys: Captured) -> None:
+    other(*PILOT)()
+    aws.sagemaker.endpoint("pilot").status = "Deleting"
+    assert cli.run([*PILOT, "--no-wait"]) == 2
+    assert "is Deleting. Wait until that is over" in capsys.readouterr().err
+
+
+def test_an_endpoint_that_someone_else_removes_meanwhile_is_removed(aws: Aws, pilot: Path, capsys: Captured) -> None:
+    aws.sagemaker.house.bare, aws.sagemaker.house.pause_seconds = False, 30
+    other(*PILOT)()
+    remove = aws.sagemaker.endpoints.endpoints.clear
+    aws.faults.hold("DeleteEndpoint", lambda: aws.faults.hold("DescribeEndpoint", remove))
+    assert cli.run(["undeploy", "pilot"]) == 0, capsys.readouterr().err
     assert not standing(aws)

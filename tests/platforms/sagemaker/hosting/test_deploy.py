@@ -9,6 +9,7 @@ from amazon.aws import Aws
 from platforms.sagemaker.conftest import standing
 from platforms.sagemaker.small_bundle import jpeg, write_small_bundle
 from trainbox import cli
+from trainbox.cli import hosting_options
 from trainbox.export import tarball
 
 Captured = pytest.CaptureFixture[str]
@@ -245,3 +246,8 @@ def test_a_batch_of_nothing_is_refused_before_anything_is_made(aws: Aws, desk: P
     assert json.loads(capsys.readouterr().out)["CreateTransformJob"]["BatchStrategy"] == "SingleRecord"
     assert not standing(aws)
     assert not aws.keys("trainbox/models")
+
+
+def test_a_command_opens_one_account(aws: Aws, desk: Path) -> None:
+    options = hosting_options.Given().chosen()
+    assert options.account() is options.account(), "a second session would ask for a code of MFA again"

@@ -103,3 +103,17 @@ def test_where_the_new_model_fails_machines_and_scaling_are_as_they_were(
     assert aws.sagemaker.endpoint("pilot").configuration == before
     assert (machines(aws), bounds(aws)) == (4, (2, 5))
     assert list(aws.sagemaker.models.configurations.documents) == [before]
+
+
+def test_a_number_of_machines_ends_scaling_though_nobody_waits(aws: Aws, scaled: str, capsys: Captured) -> None:
+    deploy(aws, capsys, scaled, *LARGE, "--instances", "1", "--no-wait")
+    assert (machines(aws), bounds(aws)) == (1, None)
+
+
+@pytest.mark.parametrize("arguments", [LARGE, (*LARGE, "--instances", "1", "--no-wait"), ()])
+def test_an_old_note_of_bounds_is_removed(aws: Aws, scaled: str, arguments: tuple[str, ...], capsys: Captured) -> None:
+    [tags] = [tags for arn, tags in aws.sagemaker.house.tags.items() if arn.endswith(":endpoint/pilot")]
+    tags["trainbox:scaling"] = "3:7"
+    deploy(aws, capsys, scaled, *arguments)
+    [tags] = [tags for arn, tags in aws.sagemaker.house.tags.items() if arn.endswith(":endpoint/pilot")]
+    assert "trainbox:scaling" not in tags

@@ -28,7 +28,7 @@ def refuse_type(instance_type: str, shape: str) -> None:
         return
     close = difflib.get_close_matches(instance_type, known, n=1)
     hint = f"Did you mean '{close[0]}'?" if close else "Take one such as ml.m5.large."
-    raise UsageError(f"SageMaker hosts on no '{instance_type}', as far as this boto3 knows. {hint}")
+    raise UsageError(f"SageMaker has no '{instance_type}' for this, as far as this boto3 knows. {hint}")
 
 
 def refuse_malformed(service: str, requests: Mapping[str, Mapping[str, Any]]) -> None:

@@ -90,7 +90,8 @@ def _before(account: Account, hosting: Hosting, say: Say) -> Endpoint | None:
         say(f"Endpoint '{hosting.name}' is {found.status}: it is removed and made anew.")
         endpoints.undeploy(account, hosting.name, say)
         return None
-    if found.status in MOVING and found.heading_for != hosting.configuration["EndpointConfigName"]:
+    going = found.status == "Deleting" or found.heading_for != hosting.configuration["EndpointConfigName"]
+    if found.status in MOVING and going:
         raise UsageError(f"Endpoint '{hosting.name}' is {found.status}. Wait until that is over, then try again.")
     return found
 
@@ -114,7 +115,7 @@ def _begin(one: Deployment, signals: Signals) -> None:
         if isinstance(problem, KeyboardInterrupt):
             one.say(f"Removing what was made. What is left if this is cut off, trainbox undeploy {one.name} removes.")
         with signals.later():
-            undoing.withdraw(one)
+            undoing.withdraw(one, problem)
         raise
 
 
@@ -160,7 +161,7 @@ def _refuse_other(one: Deployment) -> None:
 
 def _update(one: Deployment, before: Endpoint, signals: Signals) -> None:
     one.say(f"Updating the endpoint '{one.name}'; until that is done the old model answers.")
-    unscaled = one.scaled is not None and one.changes_machines()
+    unscaled = one.scaled is not None and (one.bounds is None or one.changes_machines())
     note = as_tags(one.note_scaling() if unscaled else {})
     with said_by_aws(f"tag the endpoint '{one.name}'"):
         # The tags first: once the endpoint moves, what it moves to must not be taken back for want of a tag.
@@ -169,6 +170,8 @@ def _update(one: Deployment, before: Endpoint, signals: Signals) -> None:
         one.say("It has other machines, and scales again when they are in service and a command has waited for that.")
     if unscaled:
         scaling.remove(one.account, one.name)
+    if not one.bounds:
+        undoing.forget_note(one)
     try:
         with signals.later(), said_by_aws(f"update the endpoint '{one.name}'"):
             one.account.sagemaker.update_endpoint(**one.update)
@@ -186,8 +189,8 @@ def _told(name: str, say: Say) -> Iterator[None]:
         yield
     except (KeyboardInterrupt, AwsFailed):
         say(
-            f"Endpoint '{name}' goes on by itself. The same command waits for it again; "
-            f"trainbox undeploy {name} removes it."
+            f"Endpoint '{name}' is left as it is now, and what is under way there goes on by itself. "
+            f"The same command sees to the rest; trainbox undeploy {name} removes it."
         )
         raise
 
@@ -209,9 +212,9 @@ def _finish(one: Deployment, picture: bytes, signals: Signals) -> Deployed:
         reason = problem.reason if isinstance(problem, UnreadableFile) else str(problem)
         raise failed(f"The trial of endpoint '{one.name}'", reason) from problem
     seconds = time.monotonic() - began
-    _settle(one)
-    instances = _instances(one, endpoints.find(one.account, one.name))
-    return Deployed(one.name, one.outcome, IN_SERVICE, answer, said, seconds, instances)
+    found = endpoints.find(one.account, one.name)
+    _settle(one, found)
+    return Deployed(one.name, one.outcome, IN_SERVICE, answer, said, seconds, _instances(one, found))
 
 
 def _tried(one: Deployment, picture: bytes) -> tuple[Mapping[str, Any], str]:
@@ -227,13 +230,16 @@ def _tried(one: Deployment, picture: bytes) -> tuple[Mapping[str, Any], str]:
         return {}, ""
 
 
-def _settle(one: Deployment) -> None:
-    """Have the endpoint scale as it should, and remove what earlier deployments left."""
-    if one.machines:
-        stand = scaling.bounds(one.account, one.name)
-        # Given again where it scales already: bounds may stand without the policy that uses them.
-        if one.machines.autoscale or stand != one.bounds:
-            scaling.set_bounds(one.account, one.name, one.bounds, one.hosting.task)
-        if stand is None:
-            undoing.forget_note(one)
-    endpoints.sweep(one.account, one.name, Removed(one.name), {one.wanted})
+def _settle(one: Deployment, found: Endpoint | None) -> None:
+    """Have the endpoint scale as it should, and remove what earlier deployments left.
+
+    Where another command is updating it by now, scaling is that one's affair, and what it makes stays.
+    """
+    moved = found is None or found.heading_for != one.wanted
+    # Given again where it scales already: bounds may stand without the policy that uses them.
+    if one.machines and not moved and (one.machines.autoscale or scaling.bounds(one.account, one.name) != one.bounds):
+        scaling.set_bounds(one.account, one.name, one.bounds, one.hosting.task)
+    if not moved:
+        undoing.forget_note(one)
+    needed = {found.configuration, found.pending} if found else set()
+    endpoints.sweep(one.account, one.name, Removed(one.name), {one.wanted, *needed})

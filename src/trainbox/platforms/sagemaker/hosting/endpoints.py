@@ -132,9 +132,9 @@ def sweep(account: Account, name: str, done: Removed, keep: Collection[str] = ()
 
     With a ``mark``, only those that the command made whose mark it is. Raises AwsFailed.
     """
-    sagemaker = account.sagemaker
+    sagemaker, keep = account.sagemaker, {*keep} - {""}
     kept_models = {model for one in keep if one for model in _models_of(configuration(account, one))}
-    for one in sorted({*_belonging(account, name, "list_endpoint_configs", "EndpointConfig", mark)} - {*keep}):
+    for one in sorted({*_belonging(account, name, "list_endpoint_configs", "EndpointConfig", mark)} - keep):
         _note_captures(configuration(account, one), done)
         if _deleted(f"endpoint configuration '{one}'", sagemaker.delete_endpoint_config, EndpointConfigName=one):
             done.removed.append(f"endpoint configuration '{one}'")
@@ -190,6 +190,10 @@ def _belonging(account: Account, name: str, operation: str, kind: str, mark: str
 def _delete_endpoint(account: Account, found: Endpoint, say: Say) -> None:
     """Delete an endpoint and wait until it is gone: until then its configuration must stand."""
     name = found.name
+
+    def over() -> Mapping[str, Any]:
+        return settled(f"Endpoint '{name}'", lambda: _or_gone(account, name), "EndpointStatus", MOVING, say)
+
     try:
         if found.status != "Deleting":
             _deleted(f"endpoint '{name}'", account.sagemaker.delete_endpoint, EndpointName=name)
@@ -197,9 +201,9 @@ def _delete_endpoint(account: Account, found: Endpoint, say: Say) -> None:
         if problem.code != "ValidationException" or found.status not in MOVING:
             raise
         say(f"Endpoint '{name}' is {found.status}: it can be removed when that is over.")
-        wait(account, name, say)
+        over()
         _deleted(f"endpoint '{name}'", account.sagemaker.delete_endpoint, EndpointName=name)
-    last = settled(f"Endpoint '{name}'", lambda: _or_gone(account, name), "EndpointStatus", MOVING, say)
+    last = over()
     if last["EndpointStatus"] != GONE:
         reason = last.get("FailureReason", "no reason given")
         raise AwsFailed(f"Endpoint '{name}' cannot be removed: {last['EndpointStatus']}, {reason}. Try again.")

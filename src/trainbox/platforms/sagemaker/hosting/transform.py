@@ -13,7 +13,7 @@ from trainbox import tasks
 from trainbox.errors import DataError, UsageError
 from trainbox.platforms.sagemaker.asking.plan import has_own_disk
 from trainbox.platforms.sagemaker.aws.account import Account
-from trainbox.platforms.sagemaker.aws.failures import AwsFailed, said_by_aws
+from trainbox.platforms.sagemaker.aws.failures import AwsFailed, AwsRefused, said_by_aws
 from trainbox.platforms.sagemaker.aws.leaving import Signals
 from trainbox.platforms.sagemaker.aws.waiting import settled
 from trainbox.platforms.sagemaker.hosting import endpoints
@@ -161,8 +161,9 @@ def transform(
 
     Raises HostingFailed where it fails, having said how many objects were answered nevertheless; AwsFailed.
     """
-    with _tidied(account, batch.name, say):
-        last = _ended(account, batch, objects, say, signals or Signals())
+    signals = signals or Signals()
+    with _model(account, batch, say, signals):
+        last = _ended(account, batch, objects, say, signals)
     result = _counted(account, batch, objects, last)
     if last["TransformJobStatus"] != "Completed":
         for line in last_lines(account, TRANSFORM_LOGS, f"{batch.name}/"):
@@ -175,32 +176,34 @@ def transform(
 
 
 @contextmanager
-def _tidied(account: Account, name: str, say: Say) -> Iterator[None]:
-    """Remove the model once the job is over or was refused; where it goes on without us, say so."""
+def _model(account: Account, batch: Batch, say: Say, signals: Signals) -> Iterator[None]:
+    """Have the model until the job is over or was refused; where that goes on without us, say so."""
+    name, begun = batch.name, False
     try:
+        _create(f"model '{name}'", account.sagemaker.create_model, batch.model, signals)
+        begun = True
         yield
     except (KeyboardInterrupt, AwsFailed):
-        if _runs(account, name):
+        if begun and _runs(account, name):
             say(
                 f"Transform job '{name}' goes on by itself, and is paid until its end. "
                 f"Stop it: aws sagemaker stop-transform-job --region {account.region} --transform-job-name {name}; "
-                f"then remove its model: aws sagemaker delete-model --region {account.region} --model-name {name}"
+                f"then remove its model: {_deletion(account, name)}"
             )
         else:
-            _remove_model(account, name)
+            _remove_model(account, name, say)
         raise
-    _remove_model(account, name)
+    _remove_model(account, name, say)
 
 
 def _ended(account: Account, batch: Batch, objects: Mapping[str, int], say: Say, signals: Signals) -> Mapping[str, Any]:
-    """Create model and job and wait for its end; where we are told to stop, stop it, wait for that, and raise."""
+    """Create the job and wait for its end; where we are told to stop, stop it, wait for that, and raise."""
 
     def end() -> Mapping[str, Any]:
         what = f"Transform job '{batch.name}'"
         return settled(what, lambda: _described(account, batch.name), "TransformJobStatus", MOVING, say)
 
     try:
-        _create(f"model '{batch.name}'", account.sagemaker.create_model, batch.model, signals)
         _create(f"transform job '{batch.name}'", account.sagemaker.create_transform_job, batch.transform_job, signals)
         return end()
     except KeyboardInterrupt:
@@ -210,8 +213,7 @@ def _ended(account: Account, batch: Batch, objects: Mapping[str, int], say: Say,
                 say(
                     f"Stopping transform job '{batch.name}': what was answered stays. Once more leaves without waiting."
                 )
-                with said_by_aws(f"stop the transform job '{batch.name}'"):
-                    account.sagemaker.stop_transform_job(TransformJobName=batch.name)
+                _stop(account, batch.name)
         if runs:
             signals.deliver()
             _say_answered(_counted(account, batch, objects, end()), say)
@@ -227,6 +229,16 @@ def _create(what: str, create: Callable[..., object], request: Mapping[str, Any]
         if problem.code != "ResourceInUse" and "already exist" not in str(problem).lower():
             raise
     signals.deliver()
+
+
+def _stop(account: Account, name: str) -> None:
+    """Ask for the job to be stopped, unless it has ended in between or someone else has stopped it; raise AwsFailed."""
+    try:
+        with said_by_aws(f"stop the transform job '{name}'"):
+            account.sagemaker.stop_transform_job(TransformJobName=name)
+    except AwsRefused:
+        if _described(account, name)["TransformJobStatus"] == "InProgress":
+            raise
 
 
 def _say_answered(result: Transformed, say: Say) -> None:
@@ -246,13 +258,18 @@ def _described(account: Account, name: str) -> Mapping[str, Any]:
         return account.sagemaker.describe_transform_job(TransformJobName=name)
 
 
-def _remove_model(account: Account, name: str) -> None:
+def _remove_model(account: Account, name: str, say: Say) -> None:
+    """Remove the model; that it could not be is only said, for what the job came to matters more."""
     try:
         with said_by_aws(f"delete the model '{name}'"):
             account.sagemaker.delete_model(ModelName=name)
     except AwsFailed as problem:
         if not endpoints.is_missing(problem):
-            raise
+            say(f"{problem} If it stands, this removes it: {_deletion(account, name)}")
+
+
+def _deletion(account: Account, name: str) -> str:
+    return f"aws sagemaker delete-model --region {account.region} --model-name {name}"
 
 
 def _counted(account: Account, batch: Batch, objects: Mapping[str, int], last: Mapping[str, Any]) -> Transformed:
@@ -275,10 +292,8 @@ def _unanswered(account: Account, batch: Batch, objects: Mapping[str, int], sinc
         for one in _listed(account, f"{batch.out.rstrip('/')}/")
         if one["LastModified"] >= since.replace(microsecond=0)
     }
-    return tuple(
-        sorted(
-            key
-            for key in objects
-            if not any(f"{key.removeprefix(begin).removeprefix('/')}{ANSWERED}" in there for begin in begins)
-        )
-    )
+
+    def answered(key: str) -> bool:
+        return any(f"{key.removeprefix(begin).removeprefix('/')}{ANSWERED}" in there for begin in begins)
+
+    return tuple(sorted(key for key in objects if not answered(key)))

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from trainbox.platforms.sagemaker.aws.failures import said_by_aws
+from trainbox.platforms.sagemaker.aws.failures import AwsFailed, said_by_aws
 from trainbox.platforms.sagemaker.hosting import endpoints, scaling
 from trainbox.platforms.sagemaker.hosting.deployment import Deployment
 from trainbox.platforms.sagemaker.hosting.endpoints import IN_SERVICE, Endpoint, Removed
@@ -10,8 +10,22 @@ from trainbox.platforms.sagemaker.hosting.failures import ENDPOINT_LOGS, Hosting
 from trainbox.platforms.sagemaker.hosting.request import MADE_BY, SCALED, VARIANT
 
 
-def withdraw(one: Deployment) -> None:
-    """Remove what this command made until it was refused or told to stop, and nothing that another one made.
+def withdraw(one: Deployment, reason: BaseException) -> None:
+    """Remove what this command made until ``reason`` ended it; raise AwsFailed, with both, where AWS does not do that.
+
+    An interrupt stays one: what stands is then only said.
+    """
+    stands = f"What was made may stand and be billed: trainbox undeploy {one.name} removes it."
+    try:
+        _remove_made(one)
+    except AwsFailed as problem:
+        if isinstance(reason, AwsFailed):
+            raise AwsFailed(f"{reason} {problem} {stands}", problem.code) from problem
+        one.say(f"{problem} {stands}")
+
+
+def _remove_made(one: Deployment) -> None:
+    """Remove what has the mark of this command, and nothing that another one made.
 
     An endpoint whose creation was answered with an error, or not at all, may stand all the same. Raises AwsFailed.
     """
@@ -21,7 +35,7 @@ def withdraw(one: Deployment) -> None:
         return
     needed = {found.configuration, found.pending} if found else set()
     endpoints.sweep(one.account, one.name, Removed(one.name), needed, one.mark)
-    if one.before:
+    if one.before and found and found.heading_for in (one.wanted, one.old):
         scale_as_before(one)
 
 
@@ -47,7 +61,7 @@ def scale_as_before(one: Deployment) -> None:
     """Have the endpoint scale within the bounds that it had, where they were taken away; raise AwsFailed."""
     if one.scaled and scaling.bounds(one.account, one.name) is None:
         scaling.set_bounds(one.account, one.name, one.scaled, one.hosting.task)
-        forget_note(one)
+    forget_note(one)
 
 
 def forget_note(one: Deployment) -> None:
