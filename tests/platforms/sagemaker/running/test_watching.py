@@ -207,11 +207,10 @@ def test_a_signal_while_the_job_is_created_is_not_forgotten(
 
 def test_a_second_signal_is_told_at_once_and_the_first_not_after_it() -> None:
     signals = Signals()
-    with signals.handled():
-        with pytest.raises(Told), signals.later():
-            signal.raise_signal(signal.SIGINT)
-            signal.raise_signal(signal.SIGINT)
-        signals.deliver()
+    with signals.handled(), pytest.raises(Told), signals.later():
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+    assert not signals.kept
 
 
 def test_a_signal_while_the_last_lines_are_read_loses_none_and_stops_nothing(aws: Aws) -> None:
