@@ -177,6 +177,13 @@ def test_on_a_terminal_it_asks(aws: Any) -> None:
     assert said.index("RefuseWithoutTls") < said.index("Make this?") < said.index("Made the bucket")
 
 
+def test_on_a_terminal_a_space_leaves_out_bucket_and_role(aws: Any) -> None:
+    status, said = on_a_terminal(["init"], ["", "", " ", " ", "", "ml.g5.xlarge"])
+    assert status == 0 and "Make the" not in said, said
+    settings = Settings.read().sagemaker
+    assert settings.region == "eu-west-1" and settings.bucket is None and settings.role is None
+
+
 @pytest.mark.slow
 def test_on_a_terminal_no_makes_nothing(aws: Any) -> None:
     status, said = on_a_terminal(["init"], ["", "", "", "y", "", "y", "", "", "n"])

@@ -9,8 +9,9 @@ import pytest
 
 from amazon.aws import Aws
 from amazon.books import Books
-from trainbox import cli
+from trainbox import cli, tasks
 from trainbox.platforms.prices import price
+from trainbox.platforms.search import Search, space
 
 Said = pytest.CaptureFixture[str]
 
@@ -181,6 +182,13 @@ def test_the_best_model_of_a_tuning_job_is_fetched(jobs: Books, bundle: Path, tm
     assert (tmp_path / "laps/model.tflite").exists()
 
 
+def test_a_tuning_job_of_others_is_refused_in_one_line(jobs: Books, capsys: Said) -> None:
+    made = jobs.tuning("laps", "Completed", {"1.5": (jobs.make("laps-001", "Completed"), 2.75)})
+    made.request["TrainingJobDefinition"]["StaticHyperParameters"] = {"depth": "3"}
+    assert cli.run(["fetch", "laps"]) == 2
+    assert capsys.readouterr().err == "The tuning job 'laps' was not made by Trainbox.\n"
+
+
 def test_a_search_that_was_stopped_before_anything_was_scored_brings_a_model(
     jobs: Books, bundle: Path, tmp_path: Path, capsys: Said
 ) -> None:
@@ -188,7 +196,10 @@ def test_a_search_that_was_stopped_before_anything_was_scored_brings_a_model(
     jobs.tuning("laps", "Stopped", {"0.1": (had_one, None), "0.2": (had_none, None)})
     jobs.put_model(had_one, bundle)
     (tmp_path / "search").mkdir()
-    (tmp_path / "search/tuning-job.json").write_text(json.dumps({"name": "laps", "region": "eu-west-1"}))
+    ranges = space(tasks.get("drive").config, ["learning_rate"], {})
+    wanted = Search("drive", {"train": "s3://laps/"}, {}, ranges, "angle_r2", "maximize")
+    kept = {"name": "laps", "region": "eu-west-1", **wanted.description()}
+    (tmp_path / "search/tuning-job.json").write_text(json.dumps(kept))
     search = ["tune", "drive", "s3://laps/", "--over", "learning_rate", "--on", "sagemaker", "--region", "eu-west-1"]
     assert cli.run([*search, "--out", "search", "--resume"]) == 0
     said = capsys.readouterr()
@@ -196,6 +207,7 @@ def test_a_search_that_was_stopped_before_anything_was_scored_brings_a_model(
         "No training was completed. Of those that were stopped, training job 'laps-001' has the best model." in said.err
     )
     assert [line.split()[:2] for line in said.out.splitlines()[1:3]] == [["1", "not"], ["2", "failed"]]
+    assert "Stopped after 2 trials. A tuning job does not go on: search on with another --out." in said.out
     assert "Best: angle_r2 not scored with learning_rate=0.1. Model: search/best" in said.out
     assert names(tmp_path / "search/best") == {"manifest.json", "model.tflite"}
 
@@ -204,8 +216,8 @@ def test_a_search_that_was_stopped_before_anything_was_scored_brings_a_model(
 def test_a_job_that_is_not_there_is_refused(jobs: Books, command: str, capsys: Said) -> None:
     assert cli.run([command, "nobody"]) == 2
     said = capsys.readouterr()
-    other = "" if command == "logs" else " and no tuning job"
-    assert said.err == f"There is no training job{other} 'nobody' in eu-west-1. List them: trainbox jobs.\n"
+    other, listed = ("", "") if command == "logs" else (" and no tuning job", "; trainbox jobs --tuning")
+    assert said.err == f"There is no training job{other} 'nobody' in eu-west-1. List them: trainbox jobs{listed}.\n"
     assert not said.out
 
 

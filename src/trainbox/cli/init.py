@@ -127,13 +127,16 @@ def _ask(answers: Answers) -> Answers:
             values.pop(name, None)
             values.update({name: said} if said else {})
 
+    def confirm(what: str) -> bool:
+        return what in values and _confirm(f"Make the {what} '{values[what]}' where it is missing?")
+
     ask("profile", "Profile of the AWS configuration (empty: the usual one)")
     ask("region", "AWS region", _usual_region(values.get("profile")))
     account = Account.open(values.get("region"), values.get("profile"))
     ask("bucket", "Bucket for data, models and checkpoints", bucket.default_name(account))
-    create_bucket = answers.create_bucket or _confirm(f"Make the bucket '{values['bucket']}' where it is missing?")
+    create_bucket = answers.create_bucket or confirm("bucket")
     ask("role", "Role that SageMaker runs jobs as: its name or ARN", role.DEFAULT_NAME)
-    create_role = answers.create_role or _confirm(f"Make the role '{values['role']}' where it is missing?")
+    create_role = answers.create_role or confirm("role")
     ask("image", "Image in ECR (empty: trainbox image push --save says it later)")
     ask("instance_type", "Instance type for training (empty: the task's own)")
     return Answers(values, create_bucket, create_role)

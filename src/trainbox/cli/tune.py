@@ -110,7 +110,7 @@ def tune(
     else:
         found = _run_here(wanted, on, out, image, resume, dry_run)
     if found:
-        _print_result(found, wanted, out, as_json)
+        _print_result(found, wanted, on, out, as_json)
 
 
 def _run_here(
@@ -143,13 +143,15 @@ def _say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def _print_result(found: tuning.Found, wanted: searching.Search, out: Path, as_json: bool) -> None:
+def _print_result(found: tuning.Found, wanted: searching.Search, on: str, out: Path, as_json: bool) -> None:
     if as_json:
         kept = json.loads((out / tuning.TABLE).read_text(encoding="utf-8"))
         print(json.dumps({"bundle": str(found.bundle), "stopped": found.stopped, **kept}, indent=2))
         return
     _print_table(found, wanted)
-    if found.stopped:
+    if found.stopped and on == "sagemaker":
+        print(f"Stopped after {len(found.records)} trials. A tuning job does not go on: search on with another --out.")
+    elif found.stopped:
         print(f"Stopped after {len(found.records)} of {wanted.trials} trials. Go on with --resume --out {out}.")
     # There may have been no time to score a model that was stopped.
     reached = "not scored" if found.best.score is None else f"{found.best.score:.5g}"

@@ -169,6 +169,13 @@ class Search:
             "seed": self.seed,
         }
 
+    def refuse_another(self, kept: Mapping[str, Any], folder: Path) -> None:
+        """Raise UsageError where ``kept``, the description of the search that ``folder`` holds, is another's."""
+        for name, now in json.loads(json.dumps(self.description())).items():
+            if (before := kept.get(name)) != now:
+                line = f"its {name} was {json.dumps(before)}, now {json.dumps(now)}"
+                raise UsageError(f"{folder} holds another search: {line}.")
+
 
 def objective(task: Task, wanted: str | None) -> tuple[str, str]:
     """Return the objective and its direction, the task's first where none is wanted; raise UsageError."""

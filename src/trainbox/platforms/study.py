@@ -68,8 +68,8 @@ class Study:
         before = found.user_attrs.get(NAME)
         if before is None:
             found.set_user_attr(NAME, search.description())
-        elif before != _plain(search.description()):
-            raise UsageError(f"{folder} holds another search: {_difference(before, search.description())}.")
+        else:
+            search.refuse_another(before, folder)
         study = cls(search, found)
         study._take_up()
         return study
@@ -194,12 +194,3 @@ def _params(trial: Any) -> Any:
 
 def _is_dropped(trial: Any) -> bool:
     return trial.state.name == "FAIL" and "record" not in trial.user_attrs
-
-
-def _plain(document: Mapping[str, Any]) -> Any:
-    return json.loads(json.dumps(document))
-
-
-def _difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
-    name = next(name for name in now if _plain(now)[name] != before.get(name))
-    return f"its {name} was {json.dumps(before.get(name))}, now {json.dumps(now[name])}"

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -18,8 +19,10 @@ from trainbox.errors import UsageError
 from trainbox.platforms.job import TrainingJob
 from trainbox.platforms.sagemaker.asking import tuning_request
 from trainbox.platforms.sagemaker.asking.plan import Plan
-from trainbox.platforms.sagemaker.aws.failures import AwsRefused
+from trainbox.platforms.sagemaker.aws.failures import AwsFailed, AwsRefused, LoggedOut
+from trainbox.platforms.sagemaker.aws.leaving import Signals
 from trainbox.platforms.sagemaker.running import tuning
+from trainbox.platforms.sagemaker.running.kinds import NoSuchJob
 from trainbox.platforms.search import Search, space
 from trainbox.platforms.tuning import TuningFailed
 
@@ -57,16 +60,99 @@ def test_another_search_is_not_resumed_and_none_is_not_either(
 ) -> None:
     with pytest.raises(UsageError, match="holds no search to resume"):
         tuning.resume(search(), tmp_path, account=aws.account(), say=print)
+    keep(search(), tmp_path, aws)
+    other = replace(search(), space=space(ToyConfig, ["off=-1:1"], {}))
+    with pytest.raises(UsageError, match=r"holds another search: its over was .*-2.* now .*-1") as refused:
+        tuning.resume(other, tmp_path, account=aws.account(), say=print)
+    assert "\n" not in str(refused.value)
 
 
-def ended(aws: Aws, out: Path) -> Books:
+def test_where_no_answer_is_clear_the_search_is_kept_and_it_is_said(
+    search: Callable[..., Search], plan: Plans, aws: Aws, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    said: list[str] = []
+
+    def begin() -> None:
+        tuning.run(search(), out, plan=plan(), account=aws.account(), name="toy-1", detach=True, say=said.append)
+
+    aws.sagemaker.fail("CreateHyperParameterTuningJob", "ExpiredTokenException")
+    with pytest.raises(LoggedOut):
+        begin()
+    assert not (out / tuning.FILE).exists(), "nothing was made"
+    aws.sagemaker.fail("CreateHyperParameterTuningJob", "Odd")
+    with pytest.raises(AwsFailed, match=r"may have been created all the same\. It may still run and be billed\. Go on"):
+        begin()
+    with pytest.raises(NoSuchJob) as missing:
+        tuning.resume(search(), out, account=aws.account(), say=print)
+    assert str(missing.value).endswith("List them: trainbox jobs --tuning.")
+
+
+def test_a_second_ctrl_c_while_it_is_created_says_that_it_may_run(
+    search: Callable[..., Search], plan: Plans, aws: Aws, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    said: list[str] = []
+
+    def press_twice() -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.1)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    aws.faults.hold("CreateHyperParameterTuningJob", press_twice)
+    with pytest.raises(KeyboardInterrupt):
+        tuning.run(search(), out, plan=plan(), account=aws.account(), name="toy-1", detach=True, say=said.append)
+    assert "It may still run and be billed. Go on with --resume" in said[-1]
+    assert (out / tuning.FILE).exists()
+
+
+def test_what_throttling_refused_was_not_made_but_may_be_where_the_name_is_taken(
+    search: Callable[..., Search], plan: Plans, aws: Aws, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def throttled(*ignored: Any) -> None:
+        raise AwsFailed("Slower.", "ThrottlingException")
+
+    def begin(out: Path) -> None:
+        tuning.run(search(), out, plan=plan(), account=aws.account(), name="toy-1", detach=True, say=print)
+
+    aws.sagemaker.fail("CreateHyperParameterTuningJob", "ResourceInUse")
+    monkeypatch.setattr(type(tuning.TUNING), "was_asked_twice", throttled)
+    with pytest.raises(AwsFailed, match="may have been created"):
+        begin(tmp_path / "asked")
+    assert (tmp_path / "asked" / tuning.FILE).exists()
+    monkeypatch.setattr(tuning, "create", throttled)
+    with pytest.raises(AwsFailed, match=r"^Slower\.$"):
+        begin(tmp_path / "refused")
+    assert not (tmp_path / "refused" / tuning.FILE).exists()
+
+
+def test_an_aws_that_is_away_is_said_and_so_is_its_return(
+    search: Callable[..., Search], aws: Aws, tmp_path: Path
+) -> None:
+    ended(aws, tmp_path / "out", search())
+    aws.sagemaker.fail("DescribeHyperParameterTuningJob", "Odd", times=2)
+    said: list[str] = []
+    watch = tuning._Watch(aws.account(), search(), tmp_path / "out", "laps", said.append, 0.01)
+    assert watch.to_the_end(Signals())
+    assert said[0].endswith("The tuning job does not notice; asking again.")
+    assert said[1] == "AWS answers again."
+    assert said[2].startswith("Stopped: 0 of 5 trainings done") and len(said) == 3
+
+
+def keep(search: Search, out: Path, aws: Aws) -> None:
+    """Write into a search's folder that it is the tuning job "laps"."""
+    kept = {"name": "laps", "region": aws.region, **search.description()}
+    (out / tuning.FILE).write_text(json.dumps(kept))
+
+
+def ended(aws: Aws, out: Path, search: Search) -> Books:
     """Write a search that ended while nobody watched: its tuning job, stopped, with one model; and its folder."""
     books = Books(aws)
     job = books.make("laps-1", "Stopped")
     books.put_model(job, write_small_bundle(out.parent / "made", task="drive"))
     books.tuning("laps", "Stopped", {"0.1": (job, 0.5)})
     out.mkdir()
-    (out / tuning.FILE).write_text(json.dumps({"name": "laps", "region": aws.region}))
+    keep(search, out, aws)
     return books
 
 
@@ -74,7 +160,7 @@ def test_ctrl_c_while_the_best_is_fetched_stops_nothing_and_loses_nothing(
     search: Callable[..., Search], aws: Aws, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
-    ended(aws, out)
+    ended(aws, out, search())
     said: list[str] = []
     aws.faults.hold("HeadObject", lambda: os.kill(os.getpid(), signal.SIGINT))
     with pytest.raises(KeyboardInterrupt):
@@ -91,7 +177,7 @@ def test_a_signal_that_comes_with_the_end_stops_nothing(
     search: Callable[..., Search], aws: Aws, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
-    ended(aws, out)
+    ended(aws, out, search())
     aws.faults.hold("DescribeHyperParameterTuningJob", lambda: os.kill(os.getpid(), signal.SIGINT))
     assert tuning.resume(search(), out, account=aws.account(), say=print)
     assert not aws.sagemaker.asked("StopHyperParameterTuningJob")

@@ -12,11 +12,13 @@ from typing import Any
 import pytest
 
 from amazon.aws import Aws
+from amazon.books import Books
 from amazon.terminal import terminal
 from trainbox.platforms.job import JobFailed, TrainingJob
 from trainbox.platforms.sagemaker.asking.plan import Plan
 from trainbox.platforms.sagemaker.aws.failures import AwsRefused, LoggedOut
-from trainbox.platforms.sagemaker.running import training, watching
+from trainbox.platforms.sagemaker.aws.leaving import Signals, Told
+from trainbox.platforms.sagemaker.running import results, training, watching
 from trainbox.platforms.sagemaker.running.kinds import TRAINING, Description
 from trainbox.platforms.sagemaker.running.showing import Plain
 
@@ -201,6 +203,39 @@ def test_a_signal_while_the_job_is_created_is_not_forgotten(
         training.run(toy_here(), tmp_path / "out", plan=plan(), detach=True)
     thread.join()
     assert aws.sagemaker.job("toy-job").status == "Stopped"
+
+
+def test_a_second_signal_is_told_at_once_and_the_first_not_after_it() -> None:
+    signals = Signals()
+    with signals.handled(), pytest.raises(Told), signals.later():
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+    assert not signals.kept
+
+
+def test_a_signal_while_the_last_lines_are_read_loses_none_and_stops_nothing(aws: Aws) -> None:
+    books = Books(aws)
+    books.make("done", "Completed")
+    books.log("done", "epoch 1", "epoch 2")
+    aws.faults.hold("GetLogEvents", lambda: os.kill(os.getpid(), signal.SIGINT))
+    follower = Follower(aws, "done")
+    assert follower.to_the_end()
+    assert follower.shown == ["epoch 1", "epoch 2"]
+    assert not [line for line in follower.said if line.startswith("Stopping")]
+
+
+def test_ctrl_c_while_the_model_is_fetched_says_where_it_is_kept(
+    aws: Aws, plan: Plans, toy_here: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*ignored: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(results, "fetch", interrupted)
+    aws.sagemaker.training.mishap("CapacityError: none left.")
+    said: list[str] = []
+    with pytest.raises(KeyboardInterrupt):
+        training.run(toy_here(), tmp_path / "out", plan=plan(), say=said.append)
+    assert said[-1].endswith("has ended, and what it made is kept. Bring it: trainbox fetch toy-job")
 
 
 def test_detached_it_returns_once_the_job_is_made(aws: Aws, plan: Plans, toy_here: Toy, tmp_path: Path) -> None:

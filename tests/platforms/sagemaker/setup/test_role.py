@@ -130,6 +130,20 @@ def test_a_role_that_cannot_be_finished_is_taken_back(aws: Any) -> None:
     assert "jobs" not in [one["RoleName"] for one in aws.client("iam").list_roles()["Roles"]]
 
 
+def test_a_role_that_has_its_rights_is_taken_back_too(aws: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    account, said, give = opened(aws), [], role._give_rights
+
+    def interrupted(iam: Any, wanted: Any) -> None:
+        give(iam, wanted)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(role, "_give_rights", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        role.ensure(account, role.document(account, "jobs", "mine-1", None), said.append)
+    assert said == ["Interrupted. The role 'jobs' was made and removed again."]
+    assert "jobs" not in [one["RoleName"] for one in aws.client("iam").list_roles()["Roles"]]
+
+
 @pytest.mark.parametrize(
     ("given", "name"), [("jobs", "jobs"), ("arn:aws:iam::123456789012:role/service-role/jobs", "jobs")]
 )

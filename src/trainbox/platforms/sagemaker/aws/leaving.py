@@ -67,6 +67,7 @@ class Signals:
         if self._later and self._kept is None:
             self._kept = number
             return
+        self._kept = None
         raise Told(number)
 
 

@@ -28,11 +28,15 @@ class NoSuchJob(AwsRefused):
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of job: its ``words``, what the members of SageMaker's answers about it begin with, and its operations."""
+    """A kind of job: its ``words``, what the members of SageMaker's answers about it begin with, and its operations.
+
+    ``listed`` is the command that lists such jobs.
+    """
 
     words: str
     shape: str
     operation: str
+    listed: str
 
     def name(self, description: Description) -> str:
         """Return the name of a job that was described."""
@@ -49,7 +53,7 @@ class Kind:
         except AwsRefused as refused:
             if refused.code != "ResourceNotFound" and not any(words in str(refused) for words in UNKNOWN):
                 raise
-            line = f"There is no {self.words} '{job}' in {account.region}. List them: trainbox jobs."
+            line = f"There is no {self.words} '{job}' in {account.region}. List them: {self.listed}."
             raise NoSuchJob(line, refused.code) from refused
 
     def stop(self, account: Account, job: str) -> str:
@@ -86,8 +90,8 @@ class Kind:
         return answer
 
 
-TRAINING = Kind("training job", "TrainingJob", "training_job")
-TUNING = Kind("tuning job", "HyperParameterTuningJob", "hyper_parameter_tuning_job")
+TRAINING = Kind("training job", "TrainingJob", "training_job", "trainbox jobs")
+TUNING = Kind("tuning job", "HyperParameterTuningJob", "hyper_parameter_tuning_job", "trainbox jobs --tuning")
 
 
 def found(account: Account, job: str) -> tuple[Kind, Description]:
@@ -103,7 +107,8 @@ def found(account: Account, job: str) -> tuple[Kind, Description]:
         try:
             return TUNING, TUNING.describe(account, job)
         except NoSuchJob:
-            line = f"There is no training job and no tuning job '{job}' in {account.region}. List them: trainbox jobs."
+            line = f"There is no training job and no tuning job '{job}' in {account.region}."
+            line += f" List them: {TRAINING.listed}; {TUNING.listed}."
             raise NoSuchJob(line, missing.code) from missing
 
 

@@ -9,7 +9,7 @@ from trainbox.platforms.job import TrainingJob
 from trainbox.platforms.sagemaker.asking import request
 from trainbox.platforms.sagemaker.asking.plan import Plan
 from trainbox.platforms.sagemaker.aws.account import Account
-from trainbox.platforms.sagemaker.aws.failures import AwsFailed, AwsRefused, adding, said_by_aws
+from trainbox.platforms.sagemaker.aws.failures import AwsFailed, AwsRefused, said_by_aws
 from trainbox.platforms.sagemaker.aws.leaving import Told
 from trainbox.platforms.sagemaker.running import advice, results, showing, watching
 from trainbox.platforms.sagemaker.running.kinds import TRAINING
@@ -53,8 +53,11 @@ def run(
             raise KeyboardInterrupt from told
     if description is None:
         return None
-    with adding(f"The job has ended, and what it made is kept: trainbox fetch {job.name}"):
+    try:
         return results.fetch(account, description, out, say, list(watch.log.last))
+    except (AwsFailed, KeyboardInterrupt):
+        say(f"The training job has ended, and what it made is kept. Bring it: trainbox fetch {job.name}")
+        raise
 
 
 def create(account: Account, wanted: Mapping[str, Any]) -> None:

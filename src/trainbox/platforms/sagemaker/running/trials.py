@@ -36,15 +36,16 @@ class Trials:
 
 
 def read(account: Account, description: Description, say: Say) -> Trials:
-    """Return the trials of a tuning job; raise JobFailed where it has not ended, AwsFailed.
+    """Return the trials of a tuning job; raise JobFailed where it has not ended, UsageError, AwsFailed.
 
     SageMaker names a best one only of those that were completed: where it names none, that is told from the models of
     those that were stopped.
     """
-    name, asked = TUNING.name(description), _Asked.of(description)
+    name = TUNING.name(description)
     if TUNING.status(description) not in ENDED:
         line = f"The tuning job '{name}' has not ended. Stop it, and keep the best so far: trainbox stop {name}"
         raise JobFailed(line, 1, False)
+    asked = _Asked.of(description)
     summaries = _summaries(account, name)
     records = [asked.record(number, summary) for number, summary in enumerate(summaries, 1)]
     jobs = [summary["TrainingJobName"] for summary in summaries]
@@ -75,10 +76,13 @@ class _Asked:
 
     @classmethod
     def of(cls, description: Description) -> "_Asked":
-        config, definition = description["HyperParameterTuningJobConfig"], description["TrainingJobDefinition"]
-        objective = config["HyperParameterTuningJobObjective"]
+        """Read it; raise UsageError where the tuning job is not one of ours."""
+        config, definition = description["HyperParameterTuningJobConfig"], description.get("TrainingJobDefinition", {})
+        objective = config.get("HyperParameterTuningJobObjective")
+        task = hyperparameters.decode(definition.get("StaticHyperParameters", {})).get("task")
+        if not objective or not isinstance(task, str):
+            raise UsageError(f"The tuning job '{TUNING.name(description)}' was not made by Trainbox.")
         ranges = [one["Name"] for listed in config["ParameterRanges"].values() for one in listed]
-        task = hyperparameters.decode(definition["StaticHyperParameters"])["task"]
         return cls(tasks.get(task), objective["MetricName"], -1 if objective["Type"] == "Maximize" else 1, ranges)
 
     def record(self, number: int, job: Mapping[str, Any]) -> Record:

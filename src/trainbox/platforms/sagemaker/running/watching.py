@@ -87,10 +87,11 @@ class Watch:
         while True:
             with self.signals.later():
                 description = self._looked()
+                if description and description["TrainingJobStatus"] in ENDED:
+                    # A signal that is kept now has no job to be about.
+                    self._tell(description, self._rest_of_the_log())
+                    return description
             self.signals.deliver()
-            if description and description["TrainingJobStatus"] in ENDED:
-                self._tell(description, self._rest_of_the_log())
-                return description
             sleep(self._pause)
 
     def _looked(self) -> Description | None:

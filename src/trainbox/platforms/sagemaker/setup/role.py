@@ -152,7 +152,7 @@ def ensure(account: Account, wanted: Mapping[str, Any], say: Say) -> Found:
     role, made = (there, False) if there else _created(iam, wanted)
     if not made:
         return Found(role["Arn"], made=False, differences=making.left_as_it_is(what, _compare(iam, role, wanted), say))
-    making.finish(what, lambda: _give_rights(iam, wanted), lambda: iam.delete_role(RoleName=name), say)
+    making.finish(what, lambda: _give_rights(iam, wanted), lambda: _remove(iam, wanted), say)
     say(f"Made the {what}. It takes some seconds until SageMaker can take it on.")
     return Found(role["Arn"], made=True)
 
@@ -203,6 +203,16 @@ def _give_rights(iam: Any, wanted: Mapping[str, Any]) -> None:
     name, rights = wanted["RoleName"], compact(wanted["PolicyDocument"])
     with said_by_aws(f"give the role '{name}' its rights"):
         iam.put_role_policy(RoleName=name, PolicyName=wanted["PolicyName"], PolicyDocument=rights)
+
+
+def _remove(iam: Any, wanted: Mapping[str, Any]) -> None:
+    name = wanted["RoleName"]
+    try:
+        iam.delete_role(RoleName=name)
+    except iam.exceptions.DeleteConflictException:
+        # It has its rights: what came between was no refusal of them. They go first.
+        iam.delete_role_policy(RoleName=name, PolicyName=wanted["PolicyName"])
+        iam.delete_role(RoleName=name)
 
 
 def _rights(iam: Any, wanted: Mapping[str, Any]) -> Any:
