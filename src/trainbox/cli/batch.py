@@ -29,10 +29,11 @@ def run(
     from trainbox.platforms.sagemaker.aws.leaving import Signals
     from trainbox.platforms.sagemaker.hosting import checks, transform
     from trainbox.platforms.sagemaker.storage import artifact as artifacts
+    from trainbox.platforms.sagemaker.storage import inputs
 
     options = given.chosen()
     for address in (source, out):
-        artifacts.split(address)
+        inputs.split(address)
     with Signals().handled() as signals, artifacts.opened(model, options.account, say) as artifact:
         account = options.account()
         objects = {} if dry_run else transform.pictures_of(account, source)

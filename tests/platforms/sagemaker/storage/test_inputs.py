@@ -254,7 +254,7 @@ def test_addresses_are_used_in_place(aws: Aws, upload: Uploads, data: Path) -> N
     assert upload.sent() == []
     with pytest.raises(ChannelError, match="there is nothing at s3://"):
         upload(f"s3://{aws.bucket}/nothing")
-    with pytest.raises(UsageError, match="s3://bucket/key"):
+    with pytest.raises(UsageError, match="s3://BUCKET/PREFIX"):
         upload("s3://")
 
 

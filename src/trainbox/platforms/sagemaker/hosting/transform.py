@@ -27,7 +27,7 @@ from trainbox.platforms.sagemaker.hosting.request import (
     refuse_instances,
     refuse_role_and_image,
 )
-from trainbox.platforms.sagemaker.storage.artifact import split
+from trainbox.platforms.sagemaker.storage.inputs import split
 from trainbox.serving.remote import accepted
 
 Say = Callable[[str], None]

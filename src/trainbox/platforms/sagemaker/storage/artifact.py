@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 from zlib import error as ZlibError
 
 from trainbox.errors import ModelFileError, UsageError
@@ -22,6 +21,7 @@ from trainbox.platforms.sagemaker.aws.account import Account
 from trainbox.platforms.sagemaker.aws.failures import AwsFailed, LoggedOut, said_by_aws
 from trainbox.platforms.sagemaker.storage import sending
 from trainbox.platforms.sagemaker.storage.contents import InputFile
+from trainbox.platforms.sagemaker.storage.inputs import split
 from trainbox.platforms.sagemaker.storage.sending import Store
 
 Say = Callable[[str], None]
@@ -105,14 +105,6 @@ def send(account: Account, artifact: Artifact, address: str, say: Say, kms_key: 
         file = InputFile(packed.name, packed, packed.stat().st_size, digest)
         with said_by_aws(f"send the model to {address}"):
             sending.send(Store(account.s3, bucket, kms_key), {key: file}, {}, lambda count: None)
-
-
-def split(address: str) -> tuple[str, str]:
-    """Return the bucket and the key, or prefix, of s3://BUCKET/KEY; raise UsageError."""
-    parts = urlsplit(address)
-    if parts.scheme != "s3" or not parts.netloc:
-        raise UsageError(f"An address in S3 is s3://BUCKET/PREFIX. Received: '{address}'.")
-    return parts.netloc, address.removeprefix(f"s3://{parts.netloc}").removeprefix("/")
 
 
 def _of_bundle(bundle: Bundle) -> Artifact:

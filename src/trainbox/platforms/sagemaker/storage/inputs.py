@@ -90,7 +90,7 @@ def split(address: str) -> tuple[str, str]:
     """Return bucket and key of an s3:// address; raise UsageError where it names no bucket."""
     bucket, _, key = address.removeprefix(SCHEME).partition("/")
     if not address.startswith(SCHEME) or not bucket:
-        raise UsageError(f"An address in S3 is s3://bucket/key. Received: {address!r}.")
+        raise UsageError(f"An address in S3 is s3://BUCKET/PREFIX. Received: {address!r}.")
     return bucket, key
 
 
