@@ -82,8 +82,9 @@ class House:
 
         thread = threading.Thread(target=run, name=name, daemon=True)
         with self.lock:
+            # One step: a thread that is known and not yet begun cannot be waited for.
             self._threads.append(thread)
-        thread.start()
+            thread.start()
 
     def pause(self) -> None:
         """Let the time pass that a status without work lasts."""
