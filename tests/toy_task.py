@@ -142,6 +142,11 @@ class ToyTask:
         inputs = {"x": datasets.validation.rows}
         return [Deployable("model.keras", "keras", inputs), Deployable("model.tflite", "tflite", inputs)]
 
+    def adapted(
+        self, config: ToyConfig, datasets: Datasets, recipe: Any, files: Any, go_on: Any, say: Callable[[str], None]
+    ) -> Any:
+        return files, {}
+
     def further_files(self, datasets: Datasets) -> Mapping[str, str]:
         return {}
 

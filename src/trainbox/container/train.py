@@ -72,10 +72,14 @@ def train(paths: Paths, stop: Stop, say: Say = print) -> None:
         say(f"Trained {len(history.epochs)} epochs in {history.seconds:.0f} s ({history.stopped}); writing the model.")
         say(f"Of the training, {100 * history.data_wait:.1f} % of the time was spent waiting for data.")
         network = job.task.deployed(job.config, recipe.network)
+        files = job.task.deployables(job.config, datasets, network)
+        adaptation: Mapping[str, Any] = {}
+        if not stop.requested:
+            files, adaptation = job.task.adapted(job.config, datasets, recipe, files, going_on(job, stop, say), say)
         write_bundle(
             network,
-            job.task.deployables(job.config, datasets, network),
-            manifest(job, datasets, recipe, history),
+            files,
+            {**manifest(job, datasets, recipe, history), "adaptation": adaptation},
             paths.model,
             lambda folder, document: finish(job, datasets, history, stop, say, folder, document),
         )
@@ -123,6 +127,19 @@ def refuse_untrained(history: "History", kept: Path | None, stop: Stop) -> None:
     if not history.epochs:
         rest = f"Its checkpoint in {kept} resumes it." if kept else "No checkpoint was asked for."
         raise TrainingFailed(f"Told to stop before the first epoch ended: there is no model to save. {rest}")
+
+
+def going_on(job: Job, stop: Stop, say: Say) -> tasks.GoOn:
+    """Return what trains on behind the training proper, with checkpoints of its own, until it is told to stop."""
+    from trainbox.training.fit import History, fit
+
+    def go_on(recipe: "Recipe", config: TrainingConfig, name: str) -> "History":
+        if stop.requested:
+            return History(stopped="interrupted")
+        kept = job.checkpoints / name if job.checkpoints else None
+        return fit(recipe, config, checkpoints=kept, logs=None, stop=stop, say=say)
+
+    return go_on
 
 
 def manifest(job: Job, datasets: tasks.Datasets, recipe: "Recipe", history: "History") -> dict[str, Any]:

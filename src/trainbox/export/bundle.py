@@ -39,7 +39,8 @@ class Deployable:
     go through in the file, in that order the network's outputs; it is then the detections that are compared.
     ``network``: what this one file is made of and compared with, where it sees pictures of another size than the rest.
     ``integer_input``: an int8 file that takes the uint8 pixels which the network sees as -1 to 1. ``for_cars``: the
-    manifest says which cars load it.
+    manifest says which cars load it. ``content``: the file itself, where it was made of the network before: it is
+    proved, not made again.
     """
 
     file: str
@@ -51,6 +52,7 @@ class Deployable:
     network: "keras.Model | None" = None
     integer_input: bool = False
     for_cars: bool = True
+    content: bytes | None = None
 
 
 @dataclass(frozen=True)
@@ -116,14 +118,8 @@ def write_bundle(
     and sha256 of every file). Raise ProofError where a file does not load or answers differently, ExportError where
     one cannot be written; ``folder`` is then as it was before.
     """
-    from trainbox.export import keras_native
-
-    copy = keras_native.float32_copy(network)
-    deployables = [
-        replace(one, network=keras_native.float32_copy(one.network)) if one.network else one for one in deployables
-    ]
     with staged(folder) as incoming:
-        document = {**manifest, "format": FORMAT, "models": _write_and_prove(copy, deployables, incoming)}
+        document = {**manifest, "format": FORMAT, "models": write_files(network, deployables, incoming)}
         for name, content in (extra(incoming, document) if callable(extra) else extra or {}).items():
             _write_extra(incoming, name, content)
         document["files"] = _digests(incoming)
@@ -132,14 +128,22 @@ def write_bundle(
     return Bundle(folder, document)
 
 
-def _write_and_prove(network: "keras.Model", deployables: Sequence[Deployable], folder: Path) -> dict[str, Any]:
+def write_files(network: "keras.Model", deployables: Sequence[Deployable], folder: Path) -> dict[str, Any]:
+    """Write files of ``network`` into ``folder``, prove each, and return what a manifest says of them under ``models``.
+
+    Raise ProofError where a file does not load or answers differently, ExportError where one cannot be written.
+    """
     import keras
 
-    if keras.backend.backend() == "tensorflow":
-        return write_and_prove_here(network, deployables, folder)
-    from trainbox.export.elsewhere import write_and_prove
+    from trainbox.export import elsewhere, keras_native
 
-    return write_and_prove(network, deployables, folder)
+    copy = keras_native.float32_copy(network)
+    deployables = [
+        replace(one, network=keras_native.float32_copy(one.network)) if one.network else one for one in deployables
+    ]
+    here = keras.backend.backend() == "tensorflow"
+    write = write_and_prove_here if here else elsewhere.write_and_prove
+    return write(copy, deployables, folder)
 
 
 def write_and_prove_here(network: "keras.Model", deployables: Sequence[Deployable], folder: Path) -> dict[str, Any]:
@@ -169,6 +173,9 @@ def _write_model(network: "keras.Model", deployable: Deployable, path: Path) -> 
     from trainbox.export.detection_graph import in_tensorflow
 
     ending = deployable.ending
+    if deployable.content is not None:
+        path.write_bytes(deployable.content)
+        return
     match deployable.kind:
         case "keras":
             keras_native.write_keras(network, path)

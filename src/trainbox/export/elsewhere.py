@@ -57,6 +57,8 @@ def _ask(network: "keras.Model", deployables: "Sequence[Deployable]", request: P
             _write_network(deployable.network, request, number)
         if deployable.ending:
             np.save(request / f"anchors{number}.npy", deployable.ending.anchors_cyxhw)
+        if deployable.content is not None:
+            (request / f"content{number}").write_bytes(deployable.content)
     (request / "deployables.json").write_text(json.dumps(entries), encoding="utf-8")
 
 
@@ -100,7 +102,11 @@ def _asked(request: Path) -> "tuple[keras.Model, list[Deployable]]":
         if entry["ending"]:
             entry["ending"] = DetectionEnding.of(entry["ending"], np.load(request / f"anchors{number}.npy"))
         own = _read_network(request, number) if (request / f"network{number}.json").is_file() else None
-        deployables.append(Deployable(inputs=inputs, representative=rows or None, network=own, **entry))
+        made = request / f"content{number}"
+        content = made.read_bytes() if made.is_file() else None
+        deployables.append(
+            Deployable(inputs=inputs, representative=rows or None, network=own, content=content, **entry)
+        )
     return network, deployables
 
 

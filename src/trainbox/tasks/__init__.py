@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from trainbox.training.recipe import Recipe
 
 
+GoOn = Callable[["Recipe", "TrainingConfig", str], "History"]
+"""Trains on by a recipe and hyperparameters, under a name for its checkpoints; told to stop, the history says so."""
+
+
 @dataclass(frozen=True)
 class CheckReport:
     """What ``trainbox check`` found. ``sections`` are titled tables; ``data`` is the same for ``--json``."""
@@ -197,6 +201,20 @@ class Task(Protocol):
 
     def deployables(self, config: Any, datasets: Datasets, network: "keras.Model") -> Sequence["Deployable"]:
         """Say which files to write from the ``deployed`` network, each with its runtime and validation inputs."""
+
+    def adapted(
+        self,
+        config: Any,
+        datasets: Datasets,
+        recipe: "Recipe",
+        files: Sequence["Deployable"],
+        go_on: GoOn,
+        say: Callable[[str], None],
+    ) -> "tuple[Sequence[Deployable], Mapping[str, Any]]":
+        """Return the files to write after all, and what was done to them, for the manifest: nothing as a rule.
+
+        ``files`` are the ``deployables``. A task may look at what becomes of one, and ``go_on`` training for it.
+        """
 
     def further_files(self, datasets: Datasets) -> Mapping[str, str]:
         """Return what else belongs into the bundle, by file name: lists of labels."""

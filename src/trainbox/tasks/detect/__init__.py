@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trainbox.data.problems import Problems
-from trainbox.tasks import CheckReport, Datasets, Service, Workload
+from trainbox.tasks import CheckReport, Datasets, GoOn, Service, Workload
 
 if TYPE_CHECKING:
     import keras
@@ -107,6 +107,20 @@ class DetectTask:
         from trainbox.tasks.detect.deploying import deployables
 
         return deployables(config, datasets, network)
+
+    def adapted(
+        self,
+        config: "DetectConfig",
+        datasets: Any,
+        recipe: "Recipe",
+        files: "Sequence[Deployable]",
+        go_on: GoOn,
+        say: Callable[[str], None],
+    ) -> "tuple[Sequence[Deployable], Mapping[str, Any]]":
+        """Return the files, the integer one trained on for where rounding costs it too much."""
+        from trainbox.tasks.detect.integers import adapted
+
+        return adapted(config, datasets, recipe, files, go_on, say)
 
     def further_files(self, datasets: Any) -> Mapping[str, str]:
         """Return the lists of labels."""

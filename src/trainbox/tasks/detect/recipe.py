@@ -20,7 +20,7 @@ from trainbox.tasks.detect.networks.ssd import SsdSpec
 from trainbox.tasks.detect.networks.statistics import reestimate
 from trainbox.tasks.detect.scoring import detections
 from trainbox.tasks.detect.targets import TargetAssigner
-from trainbox.training.recipe import Recipe
+from trainbox.training.recipe import Examples, Recipe
 
 if TYPE_CHECKING:
     from trainbox.tasks.detect.datasets import DetectDatasets
@@ -54,7 +54,6 @@ def recipe(config: DetectConfig, datasets: "DetectDatasets") -> Recipe:
     pretrained_start = datasets.checkpoint is not None
     if pretrained_start:
         _freeze(network, config.freeze)
-    workers = min(MOST_READERS, max(1, available_processors() - 1)) if config.workers is None else config.workers
     return Recipe(
         model=_training_model(network),
         network=network,
@@ -67,10 +66,32 @@ def recipe(config: DetectConfig, datasets: "DetectDatasets") -> Recipe:
         scores=_Validation(network, validation, losses, weights, ending),
         watched="val_mAP",
         pace=_pace(len(train), config) if pretrained_start else None,
-        reader=ProcessReader(train.batch, workers) if workers else None,
+        reader=_reader(config, train),
         facts=asdict(spec),
         remarks=remarks,
     )
+
+
+def continued(
+    recipe: Recipe, network: keras.Model, config: DetectConfig, datasets: "DetectDatasets", name: str
+) -> Recipe:
+    """Return the recipe to train ``network`` on, one of the same outputs; ``name`` tells its checkpoints apart."""
+    ending = ending_of(config, spec_of(config, datasets), datasets.labels)
+    validation: Any = recipe.validation
+    return replace(
+        recipe,
+        model=_training_model(network),
+        network=network,
+        fingerprint=f"{recipe.fingerprint} {name}",
+        scores=_Validation(network, validation, recipe.losses, recipe.loss_weights, ending),
+        pace=None,
+        reader=_reader(config, recipe.train),
+    )
+
+
+def _reader(config: DetectConfig, examples: Examples) -> ProcessReader | None:
+    workers = min(MOST_READERS, max(1, available_processors() - 1)) if config.workers is None else config.workers
+    return ProcessReader(examples.batch, workers) if workers else None
 
 
 def _ssd_of(datasets: "DetectDatasets") -> Any:

@@ -51,7 +51,7 @@ def answer(model: "OpenModel", examples: "DetectExamples", ending: "DetectionEnd
 def answer_all(
     models: "Mapping[str, OpenModel]",
     examples: "DetectExamples",
-    ending: "DetectionEnding",
+    ending: "DetectionEnding | None",
     sizes: Mapping[str, tuple[int, int]] | None = None,
 ) -> dict[str, list[Detections]]:
     """Return what each model finds in each picture, which it sees in its size of ``sizes``, else of the examples."""

@@ -1,0 +1,164 @@
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tasks.detect.test_completion import PIPELINE
+from trainbox.errors import TrainingFailed
+from trainbox.export.bundle import Deployable, write_bundle
+from trainbox.tasks.detect import integers
+from trainbox.tasks.detect.completion import completed
+from trainbox.tasks.detect.config import DetectConfig
+from trainbox.tasks.detect.datasets import DetectDatasets, read_datasets
+from trainbox.tasks.detect.deploying import deployables, deployed
+from trainbox.tasks.detect.recipe import LEARNING_RATE, recipe
+from trainbox.tasks.detect.scoring import QUANTIZED_FILE
+from trainbox.training.config import TrainingConfig
+from trainbox.training.fit import History, fit
+from trainbox.training.recipe import Recipe
+
+NARROW = PIPELINE.replace('type: "ssd_mobilenet_v2"', 'type: "ssd_mobilenet_v2" depth_multiplier: 0.25')
+INTEGERS = {"quantize": True, "inference_type": "QUANTIZED_UINT8", "image_size": 96, "workers": 0, "batch_size": 4}
+
+
+class Job:
+    """A detector trained from scratch, its batch norm not folded, and all that is said and trained on afterwards."""
+
+    def __init__(self, folder: Path, make: SimpleNamespace, **values: Any) -> None:
+        make.voc(folder / "data", 12)
+        make.put(folder / "data/pipeline.config", NARROW)
+        (folder / "scratch").mkdir()
+        config = DetectConfig.parse({**INTEGERS, **values})
+        self.datasets: DetectDatasets = read_datasets(config, {"testing": folder / "data"}, folder / "scratch")
+        self.config: DetectConfig = completed(config, self.datasets, print)
+        self.recipe = recipe(self.config, self.datasets)
+        self.network = deployed(self.recipe.network)
+        self.files = deployables(self.config, self.datasets, self.network)
+        self.said: list[str] = []
+        self.rounds: list[tuple[TrainingConfig, str]] = []
+
+    def adapted(
+        self, train: Callable[[Recipe], History] = lambda recipe: History()
+    ) -> tuple[Sequence[Deployable], Any]:
+        def go_on(recipe: Recipe, config: TrainingConfig, name: str) -> History:
+            self.rounds.append((config, name))
+            return train(recipe)
+
+        return integers.adapted(self.config, self.datasets, self.recipe, self.files, go_on, self.said.append)
+
+
+@pytest.fixture
+def job(make: SimpleNamespace, tmp_path: Path) -> Job:
+    return Job(tmp_path, make)
+
+
+@pytest.fixture
+def lose(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Let the network score .9 and its files, one after the other, so much less."""
+
+    def of_files(*lost: float, unrounded: float | None = 0.9) -> None:
+        left = iter(lost)
+        monkeypatch.setattr(integers, "_mAP50_of_network", lambda *_: unrounded)
+        monkeypatch.setattr(integers, "_written", lambda file, *_: (file, 0.9 - next(left)))
+
+    return of_files
+
+
+def test_a_file_that_loses_little_is_left_alone(job: Job, lose: Callable[..., None]) -> None:
+    lose(0.009)
+    files, facts = job.adapted()
+    assert (list(files), facts) == (job.files, {})
+    assert not job.said and not job.rounds
+
+
+def test_rounds_follow_until_little_is_lost(job: Job, lose: Callable[..., None]) -> None:
+    lose(0.05, 0.02, 0.004)
+    files, facts = job.adapted()
+    assert [name for _, name in job.rounds] == ["rounded-1", "rounded-2"]
+    assert {config.learning_rate for config, _ in job.rounds} == {integers.PACE * LEARNING_RATE}
+    assert {config.epochs for config, _ in job.rounds} == {integers.EPOCHS_OF_A_ROUND}
+    assert facts["mAP50_lost"] == pytest.approx([0.05, 0.02, 0.004])
+    assert [one for one in files if one.file != QUANTIZED_FILE] == job.files[:-1]
+    assert files[-1].file == QUANTIZED_FILE and files[-1].network is not job.files[-1].network
+    assert job.said == [
+        "Rounded to 8 bits it loses 5.0 points of mAP50: training goes on with the rounding in it.",
+        "After 2 epochs with the rounding it loses 2.0 points of mAP50.",
+        "After 4 epochs with the rounding it loses 0.4 points of mAP50.",
+    ]
+
+
+def test_where_it_cannot_be_trained_away_the_best_is_kept(job: Job, lose: Callable[..., None]) -> None:
+    lose(0.05, 0.06, 0.03, 0.04, 0.07)
+    seen: list[np.ndarray] = []
+
+    def nudge(recipe: Recipe) -> History:
+        layer = recipe.network.get_layer("BoxPredictor_0.ClassPredictor")
+        layer.set_weights([array + 0.01 for array in layer.get_weights()])
+        seen.append(layer.get_weights()[0])
+        return History()
+
+    files, _ = job.adapted(nudge)
+    assert len(job.rounds) == integers.ROUNDS
+    assert job.said[-1] == "It was not trained away: the quantized file loses 3.0 points of mAP50."
+    own = files[-1].network
+    assert own is not None
+    np.testing.assert_array_equal(own.get_layer("BoxPredictor_0.ClassPredictor").get_weights()[0], seen[1])
+
+
+def test_told_to_stop_it_ends_with_what_there_is(job: Job, lose: Callable[..., None]) -> None:
+    lose(0.05)
+    files, facts = job.adapted(lambda recipe: History(stopped="interrupted"))
+    assert (list(files), facts["mAP50_lost"]) == (job.files, pytest.approx([0.05]))
+
+
+def test_a_round_that_fails_costs_the_round_only(job: Job, lose: Callable[..., None]) -> None:
+    lose(0.05)
+
+    def fail(recipe: Recipe) -> History:
+        raise TrainingFailed("The loss became nan.")
+
+    assert job.adapted(fail)[0] == job.files
+    assert job.said[-1].startswith("Warning: The loss became nan. The quantized file is the best")
+
+
+def test_nothing_is_measured_where_there_is_no_integer_file_or_no_box(
+    make: SimpleNamespace, tmp_path: Path, lose: Callable[..., None]
+) -> None:
+    (tmp_path / "float").mkdir()
+    floats = Job(tmp_path / "float", make, inference_type="FLOAT")
+    lose()
+    assert floats.adapted() == (floats.files, {})
+    (tmp_path / "boxless").mkdir()
+    boxless = Job(tmp_path / "boxless", make)
+    lose(unrounded=None)
+    assert boxless.adapted() == (boxless.files, {})
+
+
+@pytest.mark.slow
+def test_the_file_is_of_the_rounded_training_and_the_others_are_not(
+    job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A network that was never trained finds nothing, whatever is done: files are written and asked, the scores given.
+    scores, write = iter((0.5, 0.7)), integers._written
+    monkeypatch.setattr(integers, "_written", lambda *arguments: (write(*arguments)[0], next(scores)))
+    monkeypatch.setattr(integers, "_mAP50_of_network", lambda *_: 0.9)
+    monkeypatch.setattr(integers, "ROUNDS", 1)
+    before = job.recipe.network.get_weights()
+
+    def train(recipe: Recipe) -> History:
+        shorter = job.config.model_copy(update={"epochs": 1, "steps_per_epoch": 2, "learning_rate": 0.01})
+        stop = SimpleNamespace(requested=False)
+        return fit(recipe, shorter, checkpoints=tmp_path / "kept", logs=None, stop=stop, say=job.said.append)
+
+    files, facts = job.adapted(train)
+    assert facts["mAP50_lost"] == pytest.approx([0.4, 0.2]) and list((tmp_path / "kept").glob("*.npz"))
+    for held, array in zip(before, job.recipe.network.get_weights(), strict=True):
+        np.testing.assert_array_equal(held, array)
+    own = files[-1].network
+    assert own is not None and not [layer.name for layer in own.layers if "BatchNorm" in layer.name]
+    bundle = write_bundle(job.network, files[-1:], {"labels": ["cat"]}, tmp_path / "model")
+    assert bundle.file(QUANTIZED_FILE).read_bytes() == files[-1].content
+    assert bundle.manifest["models"][QUANTIZED_FILE]["inputs"]["image"][1:3] == [96, 96]
