@@ -51,6 +51,7 @@ class ToyConfig(TrainingConfig):
     fail_in: Stage = Field("nowhere", description="Where to fail.")
     off: float = Field(0.0, ge=-10, le=10, description="Its square is added to the score.")
     exit_in: Stage = Field("nowhere", description="Where to be killed, as by a lack of memory.")
+    adapt: bool = Field(False, description="Whether to train on for one epoch more.")
 
 
 @dataclass(frozen=True)
@@ -145,7 +146,10 @@ class ToyTask:
     def adapted(
         self, config: ToyConfig, datasets: Datasets, recipe: Any, files: Any, go_on: Any, say: Callable[[str], None]
     ) -> Any:
-        return files, {}
+        if not config.adapt:
+            return files, {}
+        history = go_on(recipe, config.model_copy(update={"epochs": 1}), "again")
+        return files, {"epochs": len(history.epochs), "stopped": history.stopped}
 
     def further_files(self, datasets: Datasets) -> Mapping[str, str]:
         return {}

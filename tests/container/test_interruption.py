@@ -138,9 +138,10 @@ def test_in_the_first_epoch_a_checkpoint_is_all_there_is(toy_job) -> None:
 @pytest.mark.slow
 def test_while_training_the_best_so_far_is_saved(toy_job) -> None:
     (toy_job.folder.base / "checkpoints").mkdir(parents=True)
-    process = stopped(toy_job, "epoch=2;", linger="batch", epochs="1000")
+    process = stopped(toy_job, "epoch=2;", linger="batch", epochs="1000", adapt="true")
     assert process.returncode == 0, process.stderr
     manifest = json.loads((toy_job.folder.model / "manifest.json").read_text())
+    assert manifest["adaptation"] == {}
     assert manifest["history"]["stopped"] == "interrupted"
     assert len(manifest["history"]["epochs"]) >= 2
     assert set(manifest["models"]) == {"model.keras", "model.tflite"}
@@ -152,7 +153,7 @@ def test_while_training_the_best_so_far_is_saved(toy_job) -> None:
     ["deployables", pytest.param("scores", marks=pytest.mark.slow), pytest.param("report", marks=pytest.mark.slow)],
 )
 def test_after_training_the_bundle_is_finished(toy_job, stage: str) -> None:
-    process = stopped(toy_job, f"lingering in {stage}", linger=stage)
+    process = stopped(toy_job, f"lingering in {stage}", linger=stage, adapt="true")
     assert process.returncode == 0, process.stderr
     assert all(
         model["proof"] for model in json.loads((toy_job.folder.model / "manifest.json").read_text())["models"].values()

@@ -81,6 +81,16 @@ def test_a_failure_after_training_leaves_the_model_folder_as_it_was(toy_job, sta
     assert [path.name for path in toy_job.folder.model.iterdir()] == ["stray"]
 
 
+def test_a_task_may_train_on_for_a_file_with_checkpoints_of_its_own(toy_job) -> None:
+    (toy_job.folder.base / "checkpoints").mkdir(parents=True)
+    process = toy_job.run(adapt="true")
+    assert process.returncode == 0, process.stderr
+    manifest = json.loads((toy_job.folder.model / "manifest.json").read_text())
+    assert manifest["adaptation"] == {"epochs": 1, "stopped": "epochs"}
+    assert len(manifest["history"]["epochs"]) == 2
+    assert list((toy_job.folder.base / "checkpoints/again").glob("*.npz"))
+
+
 @pytest.mark.slow
 def test_checkpoints_lie_where_the_job_says_and_resume_it(toy_job) -> None:
     toy_job.folder.prepare({"train": toy_job.data}, {"epochs": "2"})

@@ -7,20 +7,23 @@ import pytest
 from export.conftest import FILES, deployables, small_inputs
 from trainbox.errors import ExportError, ProofError
 from trainbox.export import elsewhere
-from trainbox.export.bundle import Deployable
+from trainbox.export.bundle import Bundle, Deployable
 from trainbox.export.keras_native import float32_copy
 
 
-def test_the_other_process_writes_and_proves_the_same(network: Any, tmp_path: Path) -> None:
-    inputs = small_inputs()
+def test_the_other_process_writes_and_proves_the_same(network: Any, bundle: Bundle, tmp_path: Path) -> None:
+    inputs, made = small_inputs(), bundle.file("model_quantized.tflite").read_bytes()
     rows = [{name: array[i] for name, array in inputs.items()} for i in range(4)]
     wanted = [
         *deployables("model.h5", "model.tflite"),
         Deployable("model_quantized.tflite", "tflite_int8", inputs, None, iter(rows)),
+        Deployable("made.tflite", "tflite_int8", inputs, None, content=made),
     ]
     models = elsewhere.write_and_prove(float32_copy(network), wanted, tmp_path)
-    assert list(models) == ["model.h5", "model.tflite", "model_quantized.tflite"]
-    assert {path.name for path in tmp_path.iterdir()} == set(models) < set(FILES)
+    assert list(models) == ["model.h5", "model.tflite", "model_quantized.tflite", "made.tflite"]
+    assert {path.name for path in tmp_path.iterdir()} == set(models) < {*FILES, "made.tflite"}
+    assert (tmp_path / "made.tflite").read_bytes() == made
+    assert models["made.tflite"]["proof"]["examples"] == 6
     assert models["model.tflite"]["proof"]["largest_difference"] < 1e-5
     assert models["model.tflite"]["proof"]["examples"] == 6
 
