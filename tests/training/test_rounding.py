@@ -45,7 +45,9 @@ def of_file(network: keras.Model, rows: np.ndarray, folder: Path) -> np.ndarray:
 def test_a_rounded_copy_is_as_far_off_as_the_integer_file_is(tmp_path: Path) -> None:
     network, rows = uneven(), pictures(64)
     exact = network.predict_on_batch(rows)["place"]
-    rounded = np.abs(rounded_copy(network).predict_on_batch(rows)["place"] - exact).mean()
+    copy = rounded_copy(network)
+    copy(rows, training=True)
+    rounded = np.abs(copy.predict_on_batch(rows)["place"] - exact).mean()
     file = np.abs(of_file(network, rows, tmp_path) - exact).mean()
     assert file > 0.1 * np.abs(exact).mean()
     # Not the same to the last bit: the file's scales are those of all rows, and its sums are integers.
@@ -74,7 +76,16 @@ def test_kernels_are_rounded_to_255_values_between_like_ends(shape: tuple[int, .
 
 def test_a_channel_of_zeros_stays_one() -> None:
     assert not keras.ops.convert_to_numpy(rounded_kernel(np.zeros((1, 1, 2, 3), np.float32), 3)).any()
-    assert not keras.ops.convert_to_numpy(Rounded()(np.zeros((2, 3), np.float32))).any()
+    assert not keras.ops.convert_to_numpy(Rounded()(np.zeros((2, 3), np.float32), training=True)).any()
+
+
+def test_answers_are_rounded_between_the_ends_seen_in_training() -> None:
+    layer = Rounded()
+    layer(np.array([[-1.0, 2.0]], np.float32), training=True)
+    layer(np.array([[0.5, 0.7]], np.float32), training=True)
+    step = 3 / 255
+    answers = keras.ops.convert_to_numpy(layer(np.array([[0.0, 1.0, 9.0, -9.0]], np.float32)))[0]
+    np.testing.assert_allclose(answers, [0, round(1 / step) * step, 170 * step, -85 * step], atol=1e-6)
 
 
 def test_weights_come_back_and_the_network_stays_as_it_was() -> None:

@@ -19,7 +19,8 @@ def rounded_copy(network: keras.Model) -> keras.Model:
     """Return a functional network of the same layers and weights whose kernels and answers are rounded to 8 bits.
 
     It computes in float32, whatever ``network`` does: bfloat16 is as coarse as what is to be learned here. An answer
-    that goes into a ReLU is rounded behind it, where the file's operator ends. Batch norm must be folded before.
+    that goes into a ReLU is rounded behind it, where the file's operator ends. Batch norm must be folded before. Answers
+    are held to what was seen in training: before the first step, called with ``training``, they are 0.
     """
     activated = {id(layer.input) for layer in network.layers if isinstance(layer, keras.layers.ReLU)}
     rounded = {
@@ -38,20 +39,32 @@ def rounded_copy(network: keras.Model) -> keras.Model:
 def take_weights(network: keras.Model, source: keras.Model) -> None:
     """Fill a network with the weights of another, layer by layer, found by name: a rounded copy's, or for one."""
     for layer in network.layers:
-        if layer.weights:
+        if layer.weights and not isinstance(layer, Rounded):
             layer.set_weights(source.get_layer(layer.name).get_weights())
 
 
 class Rounded(keras.layers.Layer):
-    """Rounds to the 256 values between the least and the most of what it is given; any shape, the same returned."""
+    """Rounds to 256 values between the least and the most that it was given in training; any shape, the same returned.
 
-    def call(self, inputs: Any) -> Any:
-        """Return the inputs, rounded; 0 stays 0, and is always among the values."""
-        low = keras.ops.minimum(keras.ops.stop_gradient(keras.ops.min(inputs)), 0.0)
-        high = keras.ops.maximum(keras.ops.stop_gradient(keras.ops.max(inputs)), LEAST_RANGE)
-        return keras.quantizers.fake_quant_with_min_max_vars(inputs, low, high)
+    The converter takes them from representative examples in the same way: the ends of one batch alone are nearer, and
+    its steps finer, than the file's will be.
+    """
 
-    def compute_output_spec(self, inputs: Any) -> Any:
+    def build(self, input_shape: Any) -> None:
+        """Add the ends, which lie around 0."""
+        self.low = self.add_weight(shape=(), initializer="zeros", trainable=False, name="low")
+        self.high = self.add_weight(shape=(), initializer="zeros", trainable=False, name="high")
+
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
+        """Return the inputs, rounded; 0 stays 0. Beyond the ends they become the ends."""
+        if training:
+            given = keras.ops.stop_gradient(inputs)
+            self.low.assign(keras.ops.minimum(self.low, keras.ops.min(given)))
+            self.high.assign(keras.ops.maximum(self.high, keras.ops.max(given)))
+        high = keras.ops.maximum(self.high, LEAST_RANGE)
+        return keras.quantizers.fake_quant_with_min_max_vars(inputs, self.low, high)
+
+    def compute_output_spec(self, inputs: Any, training: bool | None = None) -> Any:
         """Return the shape and type of the inputs."""
         return keras.KerasTensor(inputs.shape, dtype=inputs.dtype)
 

@@ -25,8 +25,8 @@ from trainbox.training.rounding import rounded_copy
 if TYPE_CHECKING:
     from trainbox.tasks.detect.datasets import DetectDatasets
 
-ROUNDS = 4
-EPOCHS_OF_A_ROUND = 2
+ROUNDS = 3
+EPOCHS_OF_A_ROUND = 3
 PACE = 0.1
 """What the peak learning rate is multiplied by: the network is to move a little, to where rounding matters less."""
 
