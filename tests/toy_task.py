@@ -19,7 +19,7 @@ from trainbox.training.search import Choice, Span
 
 FILE = "lines.toy"
 WIDTH = 4
-Stage = Literal["nowhere", "reading", "recipe", "batch", "deployables", "scores", "report"]
+Stage = Literal["nowhere", "reading", "recipe", "batch", "deployables", "adapted", "scores", "report"]
 
 
 def register(folder: Path) -> str:
@@ -143,12 +143,16 @@ class ToyTask:
         inputs = {"x": datasets.validation.rows}
         return [Deployable("model.keras", "keras", inputs), Deployable("model.tflite", "tflite", inputs)]
 
-    def adapted(
-        self, config: ToyConfig, datasets: Datasets, recipe: Any, files: Any, go_on: Any, say: Callable[[str], None]
-    ) -> Any:
+    def adapted(self, config: ToyConfig, datasets: Datasets, recipe: Any, files: Any, afterwards: Any, say: Any) -> Any:
+        from trainbox.training.run import Interrupted
+
+        _reach("adapted", config)
         if not config.adapt:
             return files, {}
-        history = go_on(recipe, config.model_copy(update={"epochs": 1}), "again")
+        try:
+            history = afterwards.train(recipe, config.model_copy(update={"epochs": 1}), "again")
+        except Interrupted:
+            return files, {"stopped": "interrupted"}
         return files, {"epochs": len(history.epochs), "stopped": history.stopped}
 
     def further_files(self, datasets: Datasets) -> Mapping[str, str]:

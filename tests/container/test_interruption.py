@@ -150,13 +150,21 @@ def test_while_training_the_best_so_far_is_saved(toy_job) -> None:
 
 @pytest.mark.parametrize(
     "stage",
-    ["deployables", pytest.param("scores", marks=pytest.mark.slow), pytest.param("report", marks=pytest.mark.slow)],
+    [
+        "deployables",
+        "adapted",
+        pytest.param("scores", marks=pytest.mark.slow),
+        pytest.param("report", marks=pytest.mark.slow),
+    ],
 )
 def test_after_training_the_bundle_is_finished(toy_job, stage: str) -> None:
     process = stopped(toy_job, f"lingering in {stage}", linger=stage, adapt="true")
     assert process.returncode == 0, process.stderr
-    assert all(
-        model["proof"] for model in json.loads((toy_job.folder.model / "manifest.json").read_text())["models"].values()
+    manifest = json.loads((toy_job.folder.model / "manifest.json").read_text())
+    assert all(model["proof"] for model in manifest["models"].values())
+    # Nothing is begun any more for a single file.
+    assert manifest["adaptation"].get("stopped", "") == {"deployables": "", "adapted": "interrupted"}.get(
+        stage, "epochs"
     )
     assert not toy_job.folder.failure
 

@@ -1,3 +1,7 @@
+import importlib.util
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import keras
@@ -107,3 +111,30 @@ def test_it_computes_in_float32_though_the_network_does_not() -> None:
         keras.config.set_dtype_policy("float32")
     assert network.get_layer("deep").compute_dtype == "bfloat16"
     assert {layer.compute_dtype for layer in rounded_copy(network).layers} == {"float32"}
+
+
+ON_JAX = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from test_rounding import pictures, uneven
+from trainbox.training.rounding import rounded_copy
+network, rows = uneven(), pictures(8)
+rounded = rounded_copy(network)
+rounded.compile("adam", loss="mse")
+rounded.fit(rows, network.predict_on_batch(rows)["place"], epochs=2, verbose=0)
+print(rounded.predict_on_batch(rows)["place"].shape, float(rounded.get_layer("last.relu.rounded").high) > 0)
+"""
+
+
+def test_it_trains_on_jax() -> None:
+    if importlib.util.find_spec("jax") is None:
+        pytest.skip("JAX, which trains on GPUs, is not installed.")
+    done = subprocess.run(
+        [sys.executable, "-c", ON_JAX, str(Path(__file__).parent)],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env={**os.environ, "KERAS_BACKEND": "jax"},
+        check=False,
+    )
+    assert done.stdout == "(8, 2) True\n", done.stderr[-2000:]

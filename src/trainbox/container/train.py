@@ -75,7 +75,7 @@ def train(paths: Paths, stop: Stop, say: Say = print) -> None:
         files = job.task.deployables(job.config, datasets, network)
         adaptation: Mapping[str, Any] = {}
         if not stop.requested:
-            files, adaptation = job.task.adapted(job.config, datasets, recipe, files, going_on(job, stop, say), say)
+            files, adaptation = job.task.adapted(job.config, datasets, recipe, files, afterwards(job, stop, say), say)
         write_bundle(
             network,
             files,
@@ -129,17 +129,23 @@ def refuse_untrained(history: "History", kept: Path | None, stop: Stop) -> None:
         raise TrainingFailed(f"Told to stop before the first epoch ended: there is no model to save. {rest}")
 
 
-def going_on(job: Job, stop: Stop, say: Say) -> tasks.GoOn:
+def afterwards(job: Job, stop: Stop, say: Say) -> tasks.Afterwards:
     """Return what trains on behind the training proper, with checkpoints of its own, until it is told to stop."""
-    from trainbox.training.fit import History, fit
+    from trainbox.training.fit import fit
+    from trainbox.training.run import Interrupted
 
-    def go_on(recipe: "Recipe", config: TrainingConfig, name: str) -> "History":
+    def look() -> None:
         if stop.requested:
-            return History(stopped="interrupted")
-        kept = job.checkpoints / name if job.checkpoints else None
-        return fit(recipe, config, checkpoints=kept, logs=None, stop=stop, say=say)
+            raise Interrupted
 
-    return go_on
+    def train_on(recipe: "Recipe", config: TrainingConfig, name: str) -> "History":
+        look()
+        kept = job.checkpoints / name if job.checkpoints else None
+        history = fit(recipe, config, checkpoints=kept, logs=None, stop=stop, say=say)
+        look()
+        return history
+
+    return tasks.Afterwards(train_on, look)
 
 
 def manifest(job: Job, datasets: tasks.Datasets, recipe: "Recipe", history: "History") -> dict[str, Any]:

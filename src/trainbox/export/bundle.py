@@ -37,7 +37,7 @@ class Deployable:
     passes; None reports the difference only. ``representative``: examples (inputs by name, without the first axis)
     that set the scales of int8; the validation inputs where None. ``ending``: what a detector's encodings and scores
     go through in the file, in that order the network's outputs; it is then the detections that are compared.
-    ``network``: what this one file is made of and compared with, where it sees pictures of another size than the rest.
+    ``network``: what this one file is made of and compared with, where that is not what the rest are made of.
     ``integer_input``: an int8 file that takes the uint8 pixels which the network sees as -1 to 1. ``for_cars``: the
     manifest says which cars load it. ``content``: the file itself, where it was made of the network before: it is
     proved, not made again.

@@ -23,8 +23,16 @@ if TYPE_CHECKING:
     from trainbox.training.recipe import Recipe
 
 
-GoOn = Callable[["Recipe", "TrainingConfig", str], "History"]
-"""Trains on by a recipe and hyperparameters, under a name for its checkpoints; told to stop, the history says so."""
+@dataclass(frozen=True)
+class Afterwards:
+    """What a task may do behind the training proper, for one of its files.
+
+    ``train``: train by a recipe and hyperparameters, with checkpoints under a name. ``look``: do nothing. Both raise
+    ``training.run.Interrupted`` once the job is told to stop.
+    """
+
+    train: Callable[["Recipe", "TrainingConfig", str], "History"]
+    look: Callable[[], None]
 
 
 @dataclass(frozen=True)
@@ -208,12 +216,13 @@ class Task(Protocol):
         datasets: Datasets,
         recipe: "Recipe",
         files: Sequence["Deployable"],
-        go_on: GoOn,
+        afterwards: Afterwards,
         say: Callable[[str], None],
     ) -> "tuple[Sequence[Deployable], Mapping[str, Any]]":
         """Return the files to write after all, and what was done to them, for the manifest: nothing as a rule.
 
-        ``files`` are the ``deployables``. A task may look at what becomes of one, and ``go_on`` training for it.
+        ``files`` are the ``deployables``. A task may look at what becomes of one, and train on for it. Told to stop, it
+        returns the best it has.
         """
 
     def further_files(self, datasets: Datasets) -> Mapping[str, str]:

@@ -11,7 +11,14 @@ import keras
 
 LEAST_RANGE = 1e-6
 """A range of nothing has no scale: a channel of zeros is rounded as if it held this."""
-COMPUTING = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D, keras.layers.Dense, keras.layers.Add, keras.layers.ReLU)
+COMPUTING = (
+    keras.layers.Add,
+    keras.layers.Concatenate,
+    keras.layers.Conv2D,
+    keras.layers.Dense,
+    keras.layers.DepthwiseConv2D,
+    keras.layers.ReLU,
+)
 """Layers whose answers an integer file holds as integers of their own scale; others pass theirs on."""
 
 
@@ -19,8 +26,8 @@ def rounded_copy(network: keras.Model) -> keras.Model:
     """Return a functional network of the same layers and weights whose kernels and answers are rounded to 8 bits.
 
     It computes in float32, whatever ``network`` does: bfloat16 is as coarse as what is to be learned here. An answer
-    that goes into a ReLU is rounded behind it, where the file's operator ends. Batch norm must be folded before. Answers
-    are held to what was seen in training: before the first step, called with ``training``, they are 0.
+    that goes into a ReLU is rounded behind it, where the file's operator ends. Batch norm must be folded before. All
+    answers are 0 until the copy was called with ``training``: they are held to what was seen there.
     """
     activated = {id(layer.input) for layer in network.layers if isinstance(layer, keras.layers.ReLU)}
     rounded = {
@@ -46,8 +53,8 @@ def take_weights(network: keras.Model, source: keras.Model) -> None:
 class Rounded(keras.layers.Layer):
     """Rounds to 256 values between the least and the most that it was given in training; any shape, the same returned.
 
-    The converter takes them from representative examples in the same way: the ends of one batch alone are nearer, and
-    its steps finer, than the file's will be.
+    The converter takes them from all representative examples: the ends of one batch alone would be nearer, and its
+    steps finer, than the file's. They only move apart, so a copy is made anew once the weights have moved.
     """
 
     def build(self, input_shape: Any) -> None:
@@ -71,10 +78,15 @@ class Rounded(keras.layers.Layer):
 
 def rounded_kernel(kernel: Any, channels: int | None) -> Any:
     """Return a kernel rounded to 255 values, for each channel of the axis ``channels``, or as a whole where None."""
-    axes = None if channels is None else [axis for axis in range(len(kernel.shape)) if axis != channels]
-    most = keras.ops.maximum(keras.ops.max(keras.ops.abs(kernel), axis=axes), LEAST_RANGE)
-    most = keras.ops.stop_gradient(most)
-    return keras.quantizers.fake_quant_with_min_max_vars(kernel, -most, most, narrow_range=True, axis=channels)
+    ops, rounded = keras.ops, keras.quantizers.fake_quant_with_min_max_vars
+    if channels is None:
+        most = ops.stop_gradient(ops.maximum(ops.max(ops.abs(kernel)), LEAST_RANGE))
+        return rounded(kernel, -most, most, narrow_range=True)
+    # Keras takes the ends for those of the last axis, whatever axis it is told, unless it runs on TensorFlow.
+    last = ops.swapaxes(kernel, channels, -1)
+    most = ops.max(ops.abs(last), axis=tuple(range(len(last.shape) - 1)))
+    most = ops.stop_gradient(ops.maximum(most, LEAST_RANGE))
+    return ops.swapaxes(rounded(last, -most, most, narrow_range=True, axis=-1), channels, -1)
 
 
 class RoundedConv2D(keras.layers.Conv2D):

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trainbox.data.problems import Problems
-from trainbox.tasks import CheckReport, Datasets, GoOn, Service, Workload
+from trainbox.tasks import Afterwards, CheckReport, Datasets, Service, Workload
 
 if TYPE_CHECKING:
     import keras
@@ -114,13 +114,13 @@ class DetectTask:
         datasets: Any,
         recipe: "Recipe",
         files: "Sequence[Deployable]",
-        go_on: GoOn,
+        afterwards: Afterwards,
         say: Callable[[str], None],
     ) -> "tuple[Sequence[Deployable], Mapping[str, Any]]":
         """Return the files, the integer one trained on for where rounding costs it too much."""
         from trainbox.tasks.detect.integers import adapted
 
-        return adapted(config, datasets, recipe, files, go_on, say)
+        return adapted(config, datasets, recipe, files, afterwards, say)
 
     def further_files(self, datasets: Any) -> Mapping[str, str]:
         """Return the lists of labels."""

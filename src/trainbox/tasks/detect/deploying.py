@@ -19,7 +19,6 @@ from trainbox.tasks.detect.networks import ssd
 from trainbox.tasks.detect.networks.choose import spec_for
 from trainbox.tasks.detect.networks.ssd import SsdSpec
 from trainbox.tasks.detect.scoring import FLOAT_FILE, QUANTIZED_FILE
-from trainbox.training.rounding import take_weights
 
 if TYPE_CHECKING:
     from trainbox.tasks.detect.datasets import DetectDatasets
@@ -92,22 +91,19 @@ def deployables(config: DetectConfig, datasets: "DetectDatasets", network: keras
         float_file("saved_model", "saved_model", ending=ending),
         float_file(FLOAT_FILE, "tflite", ending=ending),
     ]
-    return [*files, quantized_file(config, datasets, network)] if config.quantize else files
+    return [*files, _quantized(config, datasets, network)] if config.quantize else files
 
 
-def quantized_file(
-    config: DetectConfig, datasets: "DetectDatasets", network: keras.Model, *, apart: bool = False
-) -> Deployable:
+def _quantized(config: DetectConfig, datasets: "DetectDatasets", network: keras.Model) -> Deployable:
     """Return the quantized file, made of the network for pictures of its own size where it has one.
 
-    ``apart``: it is made of ``network``, one without batch norm, and the other files are not. What rounding to 8 bits
-    costs depends on the network: it is reported, in points of mAP, with the scores.
+    What rounding to 8 bits costs depends on the network: it is reported, in points of mAP, with the scores.
     """
     size, spec, own = quantized_size(config, datasets.size), spec_of(config, datasets), None
-    if apart or size != datasets.size:
-        spec = dataclasses.replace(spec.at(size), batch_norm=spec.batch_norm and not apart)
+    if size != datasets.size:
+        spec = spec.at(size)
         own = deployed(ssd.build(spec))
-        take_weights(own, network)
+        own.set_weights(network.get_weights())
     file = partial(
         Deployable,
         QUANTIZED_FILE,

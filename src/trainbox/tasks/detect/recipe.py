@@ -21,6 +21,7 @@ from trainbox.tasks.detect.networks.statistics import reestimate
 from trainbox.tasks.detect.scoring import detections
 from trainbox.tasks.detect.targets import TargetAssigner
 from trainbox.training.recipe import Examples, Recipe
+from trainbox.training.state import fingerprint
 
 if TYPE_CHECKING:
     from trainbox.tasks.detect.datasets import DetectDatasets
@@ -72,17 +73,16 @@ def recipe(config: DetectConfig, datasets: "DetectDatasets") -> Recipe:
     )
 
 
-def continued(
-    recipe: Recipe, network: keras.Model, config: DetectConfig, datasets: "DetectDatasets", name: str
-) -> Recipe:
-    """Return the recipe to train ``network`` on, one of the same outputs; ``name`` tells its checkpoints apart."""
+def continued(recipe: Recipe, network: keras.Model, config: DetectConfig, datasets: "DetectDatasets") -> Recipe:
+    """Return the recipe to train ``network`` on, one of the same outputs, behind a training by ``config``."""
     ending = ending_of(config, spec_of(config, datasets), datasets.labels)
     validation: Any = recipe.validation
     return replace(
         recipe,
         model=_training_model(network),
         network=network,
-        fingerprint=f"{recipe.fingerprint} {name}",
+        # Where it starts depends on all of the training before.
+        fingerprint=fingerprint(recipe, config),
         scores=_Validation(network, validation, recipe.losses, recipe.loss_weights, ending),
         pace=None,
         reader=_reader(config, recipe.train),

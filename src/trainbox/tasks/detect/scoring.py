@@ -1,6 +1,6 @@
 """Score model files on examples: every file finds what it finds in every picture, and is judged alike."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,11 +53,16 @@ def answer_all(
     examples: "DetectExamples",
     ending: "DetectionEnding | None",
     sizes: Mapping[str, tuple[int, int]] | None = None,
+    between: Callable[[], None] = lambda: None,
 ) -> dict[str, list[Detections]]:
-    """Return what each model finds in each picture, which it sees in its size of ``sizes``, else of the examples."""
+    """Return what each model finds in each picture, which it sees in its size of ``sizes``, else of the examples.
+
+    ``between`` is called before each batch: what it raises ends it.
+    """
     found: dict[str, list[Detections]] = {name: [] for name in models}
     wanted = {name: (sizes or {}).get(name, examples.size) for name in models}
     for places in examples.batches():
+        between()
         inputs = {size: examples.network_inputs(places, size) for size in set(wanted.values())}
         for name, model in models.items():
             found[name] += detections(model(inputs[wanted[name]]), ending)

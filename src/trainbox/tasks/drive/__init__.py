@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from trainbox.data.problems import Problems
 from trainbox.errors import UsageError
-from trainbox.tasks import CheckReport, Datasets, GoOn, Service, Workload
+from trainbox.tasks import Afterwards, CheckReport, Datasets, Service, Workload
 
 if TYPE_CHECKING:
     import keras
@@ -113,7 +113,7 @@ class DriveTask:
         datasets: Any,
         recipe: "Recipe",
         files: "Sequence[Deployable]",
-        go_on: GoOn,
+        afterwards: Afterwards,
         say: Callable[[str], None],
     ) -> "tuple[Sequence[Deployable], Mapping[str, Any]]":
         """Return the files as they are: rounding costs a pilot next to nothing, and the proof says how much."""
