@@ -119,7 +119,7 @@ def records(folder: Path, content: bytes | None = None, name: str = "data.record
     return folder
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make() -> SimpleNamespace:
     """The writers above, since test modules cannot import one another."""
     return SimpleNamespace(

@@ -1,4 +1,5 @@
 from collections.abc import Callable, Sequence
+from copy import copy
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -37,11 +38,11 @@ INTEGERS = {
 class Job:
     """A detector trained from scratch, its batch norm not folded, and all that is said and trained on afterwards."""
 
-    def __init__(self, folder: Path, make: SimpleNamespace, **values: Any) -> None:
+    def __init__(self, folder: Path, make: SimpleNamespace) -> None:
         make.voc(folder / "data", 12)
         make.put(folder / "data/pipeline.config", NARROW)
         (folder / "scratch").mkdir()
-        config = DetectConfig.parse({**INTEGERS, **values})
+        config = DetectConfig.parse(INTEGERS)
         self.datasets: DetectDatasets = read_datasets(config, {"testing": folder / "data"}, folder / "scratch")
         self.config: DetectConfig = completed(config, self.datasets, print)
         self.recipe = recipe(self.config, self.datasets)
@@ -49,6 +50,14 @@ class Job:
         self.files = deployables(self.config, self.datasets, self.network)
         self.said: list[str] = []
         self.rounds: list[tuple[TrainingConfig, str]] = []
+
+    def anew(self, **values: Any) -> "Job":
+        """Return the same training with nothing said yet and, where given, other hyperparameters."""
+        other = copy(self)
+        other.config = self.config.model_copy(update=values)
+        other.files = deployables(other.config, self.datasets, self.network)
+        other.said, other.rounds = [], []
+        return other
 
     def adapted(
         self, train: Callable[[Recipe], Any] = lambda recipe: None, look: Callable[[], None] = lambda: None
@@ -62,9 +71,14 @@ class Job:
         )
 
 
+@pytest.fixture(scope="module")
+def trained(make: SimpleNamespace, tmp_path_factory: pytest.TempPathFactory) -> Job:
+    return Job(tmp_path_factory.mktemp("job"), make)
+
+
 @pytest.fixture
-def job(make: SimpleNamespace, tmp_path: Path) -> Job:
-    return Job(tmp_path, make)
+def job(trained: Job) -> Job:
+    return trained.anew()
 
 
 @pytest.fixture
@@ -142,10 +156,8 @@ def test_a_stop_is_heeded_between_the_pictures_it_is_measured_on(job: Job) -> No
         one.mAP50(lambda inputs: pytest.fail("asked"))
 
 
-def test_rounds_are_no_longer_than_the_training(
-    make: SimpleNamespace, tmp_path: Path, lose: Callable[..., None]
-) -> None:
-    short = Job(tmp_path, make, epochs=1)
+def test_rounds_are_no_longer_than_the_training(job: Job, lose: Callable[..., None]) -> None:
+    short = job.anew(epochs=1)
     lose(0.05, 0.05)
     short.adapted()
     assert [(config.epochs, name) for config, name in short.rounds] == [(1, "rounded-1")]
@@ -167,17 +179,12 @@ def test_a_round_that_fails_costs_the_round_only(job: Job, lose: Callable[..., N
     assert job.said[-1] == "Warning: the quantized file was not trained on (TrainingFailed: The loss became nan.)."
 
 
-def test_nothing_is_measured_where_there_is_no_integer_file_or_no_box(
-    make: SimpleNamespace, tmp_path: Path, lose: Callable[..., None]
-) -> None:
-    (tmp_path / "float").mkdir()
-    floats = Job(tmp_path / "float", make, inference_type="FLOAT")
+def test_nothing_is_measured_where_there_is_no_integer_file_or_no_box(job: Job, lose: Callable[..., None]) -> None:
+    floats = job.anew(inference_type="FLOAT")
     lose()
     assert floats.adapted() == (floats.files, {})
-    (tmp_path / "boxless").mkdir()
-    boxless = Job(tmp_path / "boxless", make)
     lose(unrounded=None)
-    assert boxless.adapted() == (boxless.files, {})
+    assert job.adapted() == (job.files, {})
 
 
 @pytest.mark.slow
