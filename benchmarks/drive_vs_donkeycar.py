@@ -23,7 +23,12 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from environments import Environment, environment
 
 DONKEYCAR = Environment(
-    "3.12", ("donkeycar==5.4.0", "tensorflow-cpu==2.19.*", "tf-keras==2.19.*", "ai-edge-litert>=2.1.4", "setuptools<81")
+    "3.12",
+    (
+        *("donkeycar==5.4.0", "tensorflow-cpu==2.19.*", "tf-keras==2.19.*", "ai-edge-litert>=2.1.4", "setuptools<81"),
+        # Its training imports these, which only its extra "pc" asks for, together with a window toolkit.
+        *("albumentations", "matplotlib", "pandas"),
+    ),
 )
 SIDE = Path(__file__).with_name("donkeycar_side.py")
 BENCHMARKS = ("reader", "speed", "blocks", "memory")

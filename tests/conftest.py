@@ -4,6 +4,7 @@ import fcntl
 import os
 import pickle
 import shutil
+import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
@@ -29,6 +30,14 @@ def pytest_itemcollected(item: pytest.Item) -> None:
     """Mark what asks Docker's engine: of the slow proofs, the Makefile runs those beside the others."""
     if _asks_the_engine(item):
         item.add_marker("engine")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Begin no slow proof after the moment that TRAINBOX_TEST_UNTIL names (seconds since 1970), and say so."""
+    late = time.time() - float(os.environ.get("TRAINBOX_TEST_UNTIL") or "inf")
+    if late > 0 and item.get_closest_marker("slow"):
+        pytest.skip(f"out of time: TRAINBOX_TEST_UNTIL was {late:.0f} s ago")
 
 
 def _asks_the_engine(item: pytest.Item) -> bool:

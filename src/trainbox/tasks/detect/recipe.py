@@ -20,6 +20,7 @@ from trainbox.tasks.detect.networks.ssd import SsdSpec
 from trainbox.tasks.detect.networks.statistics import reestimate
 from trainbox.tasks.detect.scoring import detections
 from trainbox.tasks.detect.targets import TargetAssigner
+from trainbox.training.products import with_products
 from trainbox.training.recipe import Examples, Recipe
 from trainbox.training.state import fingerprint
 
@@ -135,7 +136,7 @@ def _freeze(network: keras.Model, part: str) -> None:
 def _training_model(network: keras.Model) -> keras.Model:
     image = keras.Input(network.input.shape[1:], dtype="uint8", name="image")
     scaled = keras.layers.Rescaling(1 / HALF_RANGE, -1.0, name="scaled")(image)
-    return keras.Model({"image": image}, network(scaled), name=f"{network.name}_training")
+    return keras.Model({"image": image}, with_products(network)(scaled), name=f"{network.name}_training")
 
 
 def _pace(count: int, config: DetectConfig) -> Callable[[Any, Any], Any]:
