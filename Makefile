@@ -33,9 +33,11 @@ test: setup ## Run the tests: under 12 minutes on 2 cores.
 	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal
 
 slow: setup browser ## Run the slow proofs: real donkeycar, real data, a real browser, Docker, faults.
-	@log=$$(mktemp); ( $(BIN)/python -m pytest -m 'slow and engine' -rs; status=$$?; \
-	    $(BIN)/python -m pytest -m 'slow and not engine' -rs $(BEHIND_ENGINE) && exit $$status ) >"$$log" 2>&1 & engine=$$!; \
-	  trap 'pkill -P $$engine; kill $$engine; rm -f "$$log"' INT TERM; \
+	@log=$$(mktemp); ( trap 'kill $$child; exit 143' TERM; \
+	    $(BIN)/python -m pytest -m 'slow and engine' -rs & child=$$!; wait $$child; status=$$?; \
+	    $(BIN)/python -m pytest -m 'slow and not engine' -rs $(BEHIND_ENGINE) & child=$$!; wait $$child && exit $$status \
+	  ) >"$$log" 2>&1 & engine=$$!; \
+	  trap 'kill $$engine; rm -f "$$log"' INT TERM; \
 	  $(BIN)/python -m pytest -m 'slow and not engine' -rs $(BEHIND_ENGINE:%=--ignore=%); status=$$?; \
 	  wait $$engine || status=1; cat "$$log"; rm -f "$$log"; exit $$status
 

@@ -25,9 +25,15 @@ from environments import Environment, environment
 DONKEYCAR = Environment(
     "3.12",
     (
-        *("donkeycar==5.4.0", "tensorflow-cpu==2.19.*", "tf-keras==2.19.*", "ai-edge-litert>=2.1.4", "setuptools<81"),
+        "donkeycar==5.4.0",
+        "tensorflow-cpu==2.19.*",
+        "tf-keras==2.19.*",
+        "ai-edge-litert>=2.1.4",
+        "setuptools<81",
         # Its training imports these, which only its extra "pc" asks for, together with a window toolkit.
-        *("albumentations", "matplotlib", "pandas"),
+        "albumentations==2.0.8",
+        "matplotlib==3.11.*",
+        "pandas==3.1.*",
     ),
 )
 SIDE = Path(__file__).with_name("donkeycar_side.py")

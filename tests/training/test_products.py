@@ -8,7 +8,7 @@ SIDE = 8
 
 
 def network(*, frozen: bool = False, **options) -> keras.Model:
-    """A stem, a 1x1 convolution with a ReLU behind it, one with none, and one whose answer two others read."""
+    """A stem, a 1x1 convolution with a ReLU behind it, one with batch norm, and one called twice and read by two."""
     layers = keras.layers
     keras.utils.set_random_seed(5)
     image = keras.Input((SIDE, SIDE, 3), name="image")
@@ -16,9 +16,11 @@ def network(*, frozen: bool = False, **options) -> keras.Model:
     x = layers.Conv2D(12, 1, bias_initializer="ones", kernel_regularizer="l2", name="expand", **options)(x)
     x = layers.ReLU(6.0, name="expand.relu")(x)
     x = layers.Conv2D(4, 1, use_bias=False, name="project")(x)
-    both = layers.Conv2D(4, 1, name="both")(x)
-    x = layers.Add(name="sum")([layers.ReLU(6.0, name="both.relu")(both), both])
-    made = keras.Model(image, {"answer": layers.Flatten(name="flat")(x)}, name="small")
+    x = layers.BatchNormalization(name="norm")(x)
+    shared = layers.Conv2D(4, 1, activation="tanh", name="shared")
+    both = shared(shared(x))
+    x = layers.Add(name="sum")([layers.ReLU(6.0, name="both.relu")(both), both * 2.0])
+    made = keras.Model(image, {"answer": layers.Flatten(name="flat")(x), "both": both}, name="small")
     if frozen:
         made.get_layer("expand").trainable = False
     return made
@@ -35,9 +37,11 @@ def rows(count: int = 4) -> np.ndarray:
 def test_it_answers_the_same_from_the_same_variables() -> None:
     plain = network()
     quick = with_products(plain)
-    assert products(quick) == {"expand", "project", "both"}
-    assert {id(one) for one in quick.variables} == {id(one) for one in plain.variables}
-    np.testing.assert_allclose(quick(rows())["answer"], plain(rows())["answer"], rtol=1e-5, atol=1e-5)
+    assert products(quick) == {"expand", "project", "shared"}
+    # In the same order too: a checkpoint has them by their places.
+    assert [id(one) for one in quick.variables] == [id(one) for one in plain.variables]
+    for name, answer in plain(rows()).items():
+        np.testing.assert_allclose(quick(rows())[name], answer, rtol=1e-5, atol=1e-5)
 
 
 def test_it_trains_the_network_it_was_made_of_to_the_same_weights() -> None:
@@ -45,8 +49,9 @@ def test_it_trains_the_network_it_was_made_of_to_the_same_weights() -> None:
     for changed in (lambda made: made, with_products):
         plain = network()
         model = changed(plain)
-        model.compile(optimizer=keras.optimizers.SGD(0.01), loss="mse", jit_compile=False)
-        model.fit(rows(8), np.ones((8, 4 * SIDE * SIDE)), batch_size=4, epochs=2, shuffle=False, verbose=0)
+        model.compile(optimizer=keras.optimizers.SGD(0.01), loss={"answer": "mse"}, jit_compile=False)
+        wanted = {"answer": np.ones((8, 4 * SIDE * SIDE))}
+        model.fit(rows(8), wanted, batch_size=4, epochs=2, shuffle=False, verbose=0)
         trained.append(plain.get_weights())
     for one, other in zip(*trained, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)

@@ -4,6 +4,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 
@@ -21,6 +22,7 @@ from trainbox.tasks.detect.recipe import LEARNING_RATE, continued, recipe
 from trainbox.tasks.detect.scoring import QUANTIZED_FILE
 from trainbox.training.config import TrainingConfig
 from trainbox.training.fit import History, fit
+from trainbox.training.products import Product
 from trainbox.training.recipe import Recipe
 from trainbox.training.run import Interrupted
 
@@ -92,6 +94,12 @@ def lose(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
         monkeypatch.setattr(integers, "open_model", lambda *_, **__: None)
 
     return of_files
+
+
+def test_its_1x1_convolutions_are_trained_as_products_and_exported_as_convolutions(job: Job) -> None:
+    (trained,) = (layer for layer in job.recipe.model.layers if isinstance(layer, keras.Model))
+    assert sum(isinstance(layer, Product) for layer in trained.layers) > 20
+    assert not any(isinstance(layer, Product) for layer in job.recipe.network.layers)
 
 
 def test_a_file_that_loses_little_is_left_alone(job: Job, lose: Callable[..., None]) -> None:

@@ -136,7 +136,9 @@ def _freeze(network: keras.Model, part: str) -> None:
 def _training_model(network: keras.Model) -> keras.Model:
     image = keras.Input(network.input.shape[1:], dtype="uint8", name="image")
     scaled = keras.layers.Rescaling(1 / HALF_RANGE, -1.0, name="scaled")(image)
-    return keras.Model({"image": image}, with_products(network)(scaled), name=f"{network.name}_training")
+    # Measured for TensorFlow, which trains on CPUs alone here; XLA makes products of such convolutions by itself.
+    trained = with_products(network) if keras.backend.backend() == "tensorflow" else network
+    return keras.Model({"image": image}, trained(scaled), name=f"{network.name}_training")
 
 
 def _pace(count: int, config: DetectConfig) -> Callable[[Any, Any], Any]:
