@@ -1,7 +1,7 @@
 """1x1 convolutions as products of matrices: the same answers from the same variables, and on a CPU a quicker step.
 
-oneDNN, which computes TensorFlow's convolutions, takes longer for the gradient of such a kernel than for the product that
-it is (benchmarks/RESULTS.md).
+oneDNN, which computes TensorFlow's convolutions, takes longer for the gradient of such a kernel than for the product
+that it is (benchmarks/RESULTS.md).
 """
 
 from typing import Any
