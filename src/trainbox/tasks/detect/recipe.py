@@ -136,7 +136,7 @@ def _freeze(network: keras.Model, part: str) -> None:
 def _training_model(network: keras.Model) -> keras.Model:
     image = keras.Input(network.input.shape[1:], dtype="uint8", name="image")
     scaled = keras.layers.Rescaling(1 / HALF_RANGE, -1.0, name="scaled")(image)
-    # Measured for TensorFlow, which trains on CPUs alone here; XLA makes products of such convolutions by itself.
+    # Measured for TensorFlow on a CPU alone; on JAX it is not known to pay.
     trained = with_products(network) if keras.backend.backend() == "tensorflow" else network
     return keras.Model({"image": image}, trained(scaled), name=f"{network.name}_training")
 
