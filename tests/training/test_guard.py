@@ -105,18 +105,6 @@ def test_the_last_bad_steps_are_kept_of_many() -> None:
     assert sorted(np.asarray(made.bad_steps).tolist()) == list(range(3, REMEMBERED + 3))
 
 
-def test_a_pace_slows_one_variable() -> None:
-    fast, slow = (
-        keras.Variable(np.zeros(1, np.float32), name="fast"),
-        keras.Variable(np.zeros(1, np.float32), name="slow"),
-    )
-    made = GuardedAdam(0.1, lambda variable, step: 0.5 if variable.name == "slow" else 1.0)
-    made.build([fast, slow])
-    made.apply([keras.ops.ones(1), keras.ops.ones(1)], [fast, slow])
-    np.testing.assert_allclose(np.asarray(fast), [-0.1], rtol=1e-4)
-    np.testing.assert_allclose(np.asarray(slow), [-0.05], rtol=1e-4)
-
-
 def test_weights_are_equal_with_and_without_an_interruption(tmp_path) -> None:
     whole, parts = recipe(), recipe()
     for made in (whole, parts):

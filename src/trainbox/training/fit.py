@@ -97,7 +97,7 @@ def fit(
 def _compile(recipe: Recipe, config: TrainingConfig, steps_per_epoch: int, guard: LossGuard) -> None:
     peak = config.learning_rate or recipe.learning_rate
     recipe.model.compile(
-        optimizer=GuardedAdam(schedule_for(peak, steps_per_epoch, config.epochs), recipe.pace),
+        optimizer=GuardedAdam(schedule_for(peak, steps_per_epoch, config.epochs), recipe.rest),
         loss={name: guard.guarded(loss) for name, loss in recipe.losses.items()},
         loss_weights=dict(recipe.loss_weights),
         metrics=dict(recipe.metrics),

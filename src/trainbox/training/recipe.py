@@ -10,6 +10,8 @@ import numpy as np
 if TYPE_CHECKING:
     import keras
 
+    from trainbox.training.rest import Rest
+
 Batch = tuple[dict[str, np.ndarray], dict[str, np.ndarray], dict[str, np.ndarray] | None]
 """Inputs, targets and optional sample weights: each by name, first axis the examples."""
 
@@ -54,9 +56,10 @@ class Recipe:
     ``network`` is the part that is deployed. They share their weights. ``learning_rate`` is the peak where the
     hyperparameter gives none. ``fingerprint`` changes with the data and with all that decides what is learned from it.
     ``scores`` validates where the losses on ``validation`` do not say enough; ``watched`` is the value of an epoch that
-    decides which weights are best: the lower where its name ends in "loss", else the higher. ``pace`` slows variables
-    down. ``reader`` reads the training batches ahead. ``facts`` are what a bundle's manifest says of the network,
-    ``remarks`` what its user is to know of it before it is trained.
+    decides which weights are best: the lower where its name ends in "loss", else the higher. ``rest`` says which
+    weights stand still when: a ``RestingModel`` then need not compute their gradients. ``reader`` reads the training
+    batches ahead. ``facts`` are what a bundle's manifest says of the network, ``remarks`` what its user is to know of
+    it before it is trained.
     """
 
     model: "keras.Model"
@@ -70,7 +73,7 @@ class Recipe:
     learning_rate: float = 0.001
     scores: Scores | None = None
     watched: str = "val_loss"
-    pace: Callable[[Any, Any], Any] | None = None
+    rest: "Rest | None" = None
     reader: Reader | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
     remarks: Sequence[str] = ()

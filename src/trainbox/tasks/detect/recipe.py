@@ -22,14 +22,13 @@ from trainbox.tasks.detect.scoring import detections
 from trainbox.tasks.detect.targets import TargetAssigner
 from trainbox.training.products import with_products
 from trainbox.training.recipe import Examples, Recipe
+from trainbox.training.rest import Rest, RestingModel
 from trainbox.training.state import fingerprint
 
 if TYPE_CHECKING:
     from trainbox.tasks.detect.datasets import DetectDatasets
 
 LEARNING_RATE = 0.001
-BACKBONE_PACE = 0.5
-"""What the pre-trained backbone's learning rate is multiplied by, once it moves."""
 STEM = (
     "MobilenetV2.Conv",
     "MobilenetV2.expanded_conv",
@@ -54,10 +53,11 @@ def recipe(config: DetectConfig, datasets: "DetectDatasets") -> Recipe:
     losses = {"encodings": localisation, "logits": classification}
     weights = {"encodings": box_weight, "logits": class_weight}
     pretrained_start = datasets.checkpoint is not None
+    rest = _rest(len(train), config) if pretrained_start else None
     if pretrained_start:
         _freeze(network, config.freeze)
     return Recipe(
-        model=_training_model(network),
+        model=_training_model(network, rest),
         network=network,
         losses=losses,
         loss_weights=weights,
@@ -67,7 +67,7 @@ def recipe(config: DetectConfig, datasets: "DetectDatasets") -> Recipe:
         learning_rate=LEARNING_RATE,
         scores=_Validation(network, validation, losses, weights, ending),
         watched="val_mAP",
-        pace=_pace(len(train), config) if pretrained_start else None,
+        rest=rest,
         reader=_reader(config, train),
         facts=asdict(spec),
         remarks=remarks,
@@ -85,7 +85,7 @@ def continued(recipe: Recipe, network: keras.Model, config: DetectConfig, datase
         # Where it starts depends on all of the training before.
         fingerprint=fingerprint(recipe, config),
         scores=_Validation(network, validation, recipe.losses, recipe.loss_weights, ending),
-        pace=None,
+        rest=None,
         reader=_reader(config, recipe.train),
     )
 
@@ -133,24 +133,20 @@ def _freeze(network: keras.Model, part: str) -> None:
             layer.trainable = False
 
 
-def _training_model(network: keras.Model) -> keras.Model:
+def _training_model(network: keras.Model, rest: Rest | None = None) -> keras.Model:
     image = keras.Input(network.input.shape[1:], dtype="uint8", name="image")
     scaled = keras.layers.Rescaling(1 / HALF_RANGE, -1.0, name="scaled")(image)
     # Measured for TensorFlow on a CPU alone; on JAX it is not known to pay.
     trained = with_products(network) if keras.backend.backend() == "tensorflow" else network
-    return keras.Model({"image": image}, trained(scaled), name=f"{network.name}_training")
+    model = RestingModel({"image": image}, trained(scaled), name=f"{network.name}_training")
+    model.rest = rest
+    return model
 
 
-def _pace(count: int, config: DetectConfig) -> Callable[[Any, Any], Any]:
-    """Return the pace of each variable: a pre-trained backbone stands still at first, then moves slowly."""
-    steps = config.warm_up_epochs * (config.steps_per_epoch or count // (config.batch_size or 1))
-
-    def pace(variable: Any, step: Any) -> Any:
-        if not variable.path.startswith("FeatureExtractor."):
-            return 1.0
-        return BACKBONE_PACE * keras.ops.cast(step >= steps, "float32")
-
-    return pace
+def _rest(count: int, config: DetectConfig) -> Rest:
+    """Return when a pre-trained backbone stands still: while the layers behind it are new, then half of the time."""
+    warm_up = config.warm_up_epochs * (config.steps_per_epoch or count // (config.batch_size or 1))
+    return Rest(lambda path: path.startswith("FeatureExtractor."), warm_up)
 
 
 class _Validation:

@@ -1,0 +1,77 @@
+"""A part of a network that stands still in some steps of a training, which saves the computing of its gradients there.
+
+A pre-trained part is to move less than what is new behind it. At half the learning rate it costs as much as at the
+full one; at the full rate in every second step it goes as far, and the steps between need no gradient of it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+
+EVERY = 2
+"""Once it moves, the part moves in the first of so many steps."""
+
+
+@dataclass(frozen=True)
+class Rest:
+    """Which variables stand still when: all of ``part`` before the step ``until``, then but for every second step.
+
+    ``part`` takes a variable's path. Steps are counted from 0.
+    """
+
+    part: Callable[[str], bool]
+    until: int
+
+    def moves(self, step: Any) -> Any:
+        """Return whether the part moves in a step: a bool for an int, a boolean tensor for a tensor."""
+        beyond = step - self.until
+        return (beyond >= 0) & (beyond % EVERY == 0)
+
+    def moved(self, step: Any) -> Any:
+        """Return in how many steps before this one the part has moved: an int32 tensor."""
+        ops = keras.ops
+        return (ops.maximum(ops.cast(step, "int32") - self.until, 0) + EVERY - 1) // EVERY
+
+
+class RestingModel(keras.Model):
+    """A functional model that computes no gradients of a part in the steps in which it stands still.
+
+    Its optimizer, an ``AveragingAdam`` with the same ``Rest``, decides what is trained: it comes to the same weights
+    with a plain model, only later. On TensorFlow alone is there anything to save; elsewhere it is a plain model.
+    """
+
+    rest: Rest | None = None
+    train_function: Any
+    _resting = False
+
+    @property
+    def trainable_weights(self) -> list[Any]:
+        """Return the weights a gradient is computed of: in a step at rest, those behind the part."""
+        weights = super().trainable_weights
+        if not self._resting or self.rest is None:
+            return weights
+        return [weight for weight in weights if not self.rest.part(weight.path)]
+
+    def make_train_function(self, force: bool = False) -> Any:
+        """Make Keras' own function of a step twice: each is traced, and so made a graph, for one of the two cases."""
+        if self.rest is None or keras.backend.backend() != "tensorflow":
+            return super().make_train_function(force)
+        if self.train_function is None or force:
+            self.train_function = self._either(self.rest, self._made(), self._made())
+        return self.train_function
+
+    def _made(self) -> Callable[[Any], Any]:
+        super().make_train_function(force=True)
+        return self.train_function
+
+    def _either(self, rest: Rest, whole: Callable[[Any], Any], behind: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        def step(batches: Any) -> Any:
+            self._resting = not rest.moves(int(keras.ops.convert_to_numpy(self.optimizer.iterations)))
+            try:
+                return (behind if self._resting else whole)(batches)
+            finally:
+                self._resting = False
+
+        return step
