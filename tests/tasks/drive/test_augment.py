@@ -56,11 +56,11 @@ def test_shadow_darkens_one_side_of_its_edge(images: np.ndarray) -> None:
 
 def test_blur_smooths_the_head_of_the_batch(images: np.ndarray) -> None:
     result = changed(images, blur=1)
-    before, after = images[:2] / 255, result[:2]
+    before, after = images[:1] / 255, result[:1]
     assert after.mean() == pytest.approx(before.mean(), abs=1e-3)
     assert np.abs(np.diff(after, axis=2)).mean() < 0.5 * np.abs(np.diff(before, axis=2)).mean()
     assert np.abs(np.diff(after, axis=1)).mean() < 0.5 * np.abs(np.diff(before, axis=1)).mean()
-    np.testing.assert_allclose(result[2:], images[2:] / 255, atol=1e-6)
+    np.testing.assert_allclose(result[1:], images[1:] / 255, atol=1e-6)
 
 
 def test_pixels_stay_between_0_and_1() -> None:
@@ -88,9 +88,9 @@ def test_draws_only_what_is_asked_for_and_always_as_much() -> None:
 def test_each_change_befalls_its_share() -> None:
     drawn = draw(PARAMETERS, 4000, np.random.default_rng(0))
     shares = (drawn[:, :TOP] != 0).mean(axis=0)
-    np.testing.assert_allclose(shares, [0.5, 0.5, 0.5, 0.25, 0.5], atol=0.03)
-    assert np.abs(drawn[:, BRIGHTNESS]).max() <= 0.4
-    assert np.abs(drawn[:, CONTRAST]).max() <= 0.2
+    np.testing.assert_allclose(shares, [0.5, 0.25, 0.25, 0.125, 0.25], atol=0.03)
+    assert np.abs(drawn[:, BRIGHTNESS]).max() <= 0.25
+    assert np.abs(drawn[:, CONTRAST]).max() <= 0.15
     assert 0 < drawn[:, BLUR].max() <= 1
     assert (drawn[:, SHADOW] > 0).any()
     assert (drawn[:, SHADOW] < 0).any()
