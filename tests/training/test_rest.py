@@ -1,11 +1,17 @@
 import itertools
+from dataclasses import replace
+from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 from keras import ops
+from small import StopAfter, config, recipe, same, weights
 
 from trainbox.training.averaging import AveragingAdam, averaged_weights
+from trainbox.training.fit import fit
+from trainbox.training.guard import GuardedAdam
+from trainbox.training.recipe import Recipe
 from trainbox.training.rest import Rest, RestingModel
 
 UNTIL = 3
@@ -117,3 +123,51 @@ def test_the_first_move_is_as_long_as_adams_first_step_however_late() -> None:
     optimizer.iterations.assign(1000)
     optimizer.apply([ops.full((1,), 5.0)], [variable])
     np.testing.assert_allclose(ops.convert_to_numpy(variable), [-0.1], rtol=1e-3)
+
+
+def test_a_bad_step_is_passed_over_at_rest_too() -> None:
+    model = compiled()
+    model.compile(optimizer=GuardedAdam(0.05, REST), loss="mse", jit_compile=False)
+    model.optimizer.build(model.trainable_variables)
+    inputs, targets = rows(4)
+    targets[:4] = np.nan
+    before = model.get_weights()
+    model.train_on_batch(inputs[:4], targets[:4])
+    for one, other in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+    model.train_on_batch(inputs[4:8], targets[4:8])
+    assert [not np.array_equal(a, b) for a, b in zip(before, model.get_weights(), strict=True)] == [False] * 2 + [
+        True
+    ] * 2
+    assert int(ops.convert_to_numpy(model.optimizer.bad_count)) == 1
+
+
+@pytest.mark.parametrize("looks", [2, 5, 6, 9])
+def test_interrupted_at_rest_or_not_it_goes_on_to_the_same_weights(looks: int, tmp_path: Path) -> None:
+    def resting() -> Recipe:
+        made = recipe()
+        rest = Rest(lambda path: path.startswith("conv2d"), UNTIL)
+        model = RestingModel({"image": made.model.inputs[0]}, {"place": made.model.output["place"]})
+        model.rest = rest
+        return replace(made, model=model, rest=rest)
+
+    undisturbed, parts, again = resting(), resting(), resting()
+    settings = config(checkpoint_seconds=0)
+    fit(undisturbed, settings, checkpoints=None, logs=None, stop=StopAfter(), say=print)
+    fit(parts, settings, checkpoints=tmp_path, logs=None, stop=StopAfter(looks), say=print)
+    history = fit(again, settings, checkpoints=tmp_path, logs=None, stop=StopAfter(), say=print)
+    assert history.resumed_from
+    assert same(weights(undisturbed), weights(again))
+
+
+def test_it_is_traced_once_for_each_case_and_never_again() -> None:
+    model = compiled()
+    traced: list[bool] = []
+    plain = model.train_step
+    # Metrics make their variables in the first trace, which is then done again: ``fit`` has them made before as well.
+    model.evaluate(*rows(2), batch_size=4, verbose=0)
+    model.train_step = lambda data: (traced.append(model._resting), plain(data))[1]
+    for _ in range(3):
+        model.fit(*rows(8), batch_size=4, shuffle=False, verbose=0)
+        model.evaluate(*rows(2), batch_size=4, verbose=0)
+    assert sorted(traced) == [False, True]

@@ -41,7 +41,7 @@ class AveragingAdam(keras.optimizers.Adam):
 
     At the step t, counted from 0, the mean keeps (1 + t) / (10 + t) of itself, ``LONGEST`` at most. Means are among the
     optimizer's variables, so a checkpoint holds them. ``rest`` says which weights stand still when: neither they nor
-    their moments change in such a step, whatever the gradient.
+    their moments change in such a step, whatever the gradient, as long as it is finite.
     """
 
     def __init__(self, learning_rate: Any, rest: Rest | None = None, **options: Any) -> None:
@@ -72,8 +72,7 @@ class AveragingAdam(keras.optimizers.Adam):
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         """Move a variable by Adam's rule (Kingma and Ba, 2015, algorithm 1), unless it stands still in this step.
 
-        Keras' own update puts into the graph, for every variable anew, what is the same for all of them, which doubles
-        the time until the first step.
+        Keras' own update puts into the graph, for every variable anew, what is the same for all of them.
         """
         ops, step = keras.ops, self._now()
         place = self._get_variable_index(variable)

@@ -1,7 +1,8 @@
 """A part of a network that stands still in some steps of a training, which saves the computing of its gradients there.
 
 A pre-trained part is to move less than what is new behind it. At half the learning rate it costs as much as at the
-full one; at the full rate in every second step it goes as far, and the steps between need no gradient of it.
+full one; at the full rate in every second step as well it moves half as much, and the steps between need no gradient
+of it.
 """
 
 from collections.abc import Callable
@@ -38,13 +39,15 @@ class Rest:
 class RestingModel(keras.Model):
     """A functional model that computes no gradients of a part in the steps in which it stands still.
 
-    Its optimizer, an ``AveragingAdam`` with the same ``Rest``, decides what is trained: it comes to the same weights
-    with a plain model, only later. On TensorFlow alone is there anything to save; elsewhere it is a plain model.
+    Its optimizer, an ``AveragingAdam`` with the same ``Rest``, decides what is trained: from finite gradients it comes
+    to the same weights with a plain model, only later. Gradients are saved on TensorFlow alone, where an execution is
+    one step; elsewhere this is a plain model.
     """
 
     rest: Rest | None = None
     train_function: Any
     _resting = False
+    _step = 0
 
     @property
     def trainable_weights(self) -> list[Any]:
@@ -56,8 +59,10 @@ class RestingModel(keras.Model):
 
     def make_train_function(self, force: bool = False) -> Any:
         """Make Keras' own function of a step twice: each is traced, and so made a graph, for one of the two cases."""
-        if self.rest is None or keras.backend.backend() != "tensorflow":
+        if self.rest is None or keras.backend.backend() != "tensorflow" or self.steps_per_execution != 1:
             return super().make_train_function(force)
+        # Counted here from now on: to ask a fast device before every step would keep it waiting.
+        self._step = int(keras.ops.convert_to_numpy(self.optimizer.iterations))
         if self.train_function is None or force:
             self.train_function = self._either(self.rest, self._made(), self._made())
         return self.train_function
@@ -68,10 +73,12 @@ class RestingModel(keras.Model):
 
     def _either(self, rest: Rest, whole: Callable[[Any], Any], behind: Callable[[Any], Any]) -> Callable[[Any], Any]:
         def step(batches: Any) -> Any:
-            self._resting = not rest.moves(int(keras.ops.convert_to_numpy(self.optimizer.iterations)))
+            self._resting = not rest.moves(self._step)
             try:
-                return (behind if self._resting else whole)(batches)
+                logs = (behind if self._resting else whole)(batches)
             finally:
                 self._resting = False
+            self._step += 1
+            return logs
 
         return step

@@ -14,6 +14,8 @@ from trainbox.training.recipe import Recipe
 
 # They change how a run goes on, not what comes out of it.
 _WITHOUT_EFFECT = {"task", "checkpoint_seconds"}
+RULES = 2
+"""Raise it where the same data and hyperparameters train otherwise than before: no run goes on by other rules."""
 
 
 @dataclass
@@ -54,10 +56,10 @@ class Progress:
 
 
 def fingerprint(recipe: Recipe, config: TrainingConfig) -> str:
-    """Return what must be equal for a checkpoint to be this run's: data, hyperparameters and shapes of weights."""
+    """Return what must be equal for a checkpoint to be this run's: data, hyperparameters, weights' shapes, rules."""
     weights = [(list(variable.shape), str(variable.dtype)) for variable in recipe.model.variables]
     values = config.model_dump(mode="json", exclude=_WITHOUT_EFFECT)
-    content = json.dumps([recipe.fingerprint, values, weights], sort_keys=True)
+    content = json.dumps([recipe.fingerprint, values, weights, RULES], sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()
 
 

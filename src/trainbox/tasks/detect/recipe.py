@@ -1,4 +1,4 @@
-"""How a detector is trained: from which network, what of it moves how fast, and what decides which weights are best."""
+"""How a detector is trained: from which network, what of it moves when, and what decides which weights are best."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
@@ -53,7 +53,7 @@ def recipe(config: DetectConfig, datasets: "DetectDatasets") -> Recipe:
     losses = {"encodings": localisation, "logits": classification}
     weights = {"encodings": box_weight, "logits": class_weight}
     pretrained_start = datasets.checkpoint is not None
-    rest = _rest(len(train), config) if pretrained_start else None
+    rest = _rest(len(train), config) if pretrained_start and config.freeze != "backbone" else None
     if pretrained_start:
         _freeze(network, config.freeze)
     return Recipe(

@@ -20,7 +20,7 @@ DARKEST_SHADOW = 0.5
 LIGHT = frozenset({"brightness", "contrast", "shadow"})
 SHARES = np.array([[0.5], [0.25], [0.25], [0.25], [0.25]])
 """Shares of the images that are mirrored, and that brightness, contrast, nothing and shadow befall. With more
-of the light pilots steered worse on frames never seen (benchmarks/RESULTS.md)."""
+of the light a pilot steered worse on frames never seen, by one seed (benchmarks/RESULTS.md)."""
 BLURRED_SHARE = 8
 """One image in this many is blurred: those at the start of a batch, since blur is the dearest of the changes."""
 
