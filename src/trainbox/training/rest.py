@@ -40,8 +40,8 @@ class RestingModel(keras.Model):
     """A functional model that computes no gradients of a part in the steps in which it stands still.
 
     Its optimizer, an ``AveragingAdam`` with the same ``Rest``, decides what is trained: from finite gradients it comes
-    to the same weights with a plain model, only later. Gradients are saved on TensorFlow alone, where an execution is
-    one step; elsewhere this is a plain model.
+    to the same weights with a plain model, only later. On TensorFlow alone, and where an execution is one step, are
+    gradients left out; elsewhere this is a plain model.
     """
 
     rest: Rest | None = None
