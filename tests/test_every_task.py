@@ -177,6 +177,18 @@ def test_empty_channel_is_refused(
     assert not list(folder.model.glob("*")) if folder.model.exists() else True
 
 
+def test_it_trains_in_bfloat16_on_any_machine(
+    task_name: str, demo_data: Callable[[str], Path], training_folder: Callable[..., TrainingFolder]
+) -> None:
+    """What "auto" takes depends on the machine, so that the trainings of other tests may never meet it."""
+    asked = {**quick(task_name), "epochs": "1", "precision": "bfloat16"}
+    folder = training_folder({"train": demo_data(task_name)}, asked)
+    process = folder.run("train")
+    assert process.returncode == 0, process.stderr
+    assert "Arithmetic is bfloat16" in process.stdout
+    assert json.loads((folder.model / "manifest.json").read_text())["models"]
+
+
 @pytest.mark.slow
 def test_same_seed_gives_the_same_model(finished: Trained, training_folder: Callable[..., TrainingFolder]) -> None:
     from trainbox.export.arrays import load_arrays

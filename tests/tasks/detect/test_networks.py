@@ -9,6 +9,7 @@ from PIL import Image
 from trainbox.errors import ModelFileError
 from trainbox.tasks.detect.anchors import AnchorSpec, anchors_cyxhw
 from trainbox.tasks.detect.networks import folding, pretrained, ssd, tf1_checkpoint
+from trainbox.training.device import Device
 
 SSDLITE = ssd.SsdSpec(classes=1, depthwise_extras=True, depthwise_predictors=True)
 
@@ -28,6 +29,32 @@ def test_any_size() -> None:
     spec = ssd.SsdSpec(size=(128, 192), depth_multiplier=0.25)
     network = ssd.build(spec)
     assert len(anchors_cyxhw(AnchorSpec(), ssd.grids(network, spec))) == network.output["logits"].shape[1]
+
+
+@pytest.mark.parametrize("depthwise", [False, True])
+def test_answers_are_float32_and_gradients_numbers_in_bfloat16(depthwise: bool) -> None:
+    tf = pytest.importorskip("tensorflow")
+    spec = ssd.SsdSpec(size=(96, 64), depth_multiplier=0.25, batch_norm=False, depthwise_extras=depthwise)
+    with Device("cpu", "tensorflow", "", "mixed_bfloat16").arithmetic():
+        network = ssd.build(spec)
+    assert {output.dtype for output in network.output.values()} == {"float32"}
+    assert network.get_layer("FeatureExtractor.MobilenetV2.Conv").compute_dtype == "bfloat16"
+
+    @tf.function
+    def gradients(image):
+        with tf.GradientTape() as tape:
+            loss = sum(tf.reduce_sum(answer**2) for answer in network(image, training=True).values())
+        return tape.gradient(loss, [variable.value for variable in network.trainable_variables])
+
+    for _ in range(5):
+        # What is freed here is what an unset gradient would be found to hold.
+        tf.constant(np.full(1 << 20, np.nan, np.float32))
+        for variable, gradient in zip(network.trainable_variables, gradients(_noise(spec.size)), strict=True):
+            assert np.isfinite(gradient).all(), variable.path
+
+
+def _noise(size: tuple[int, int]) -> np.ndarray:
+    return np.random.default_rng(0).uniform(-1, 1, (2, *size, 3)).astype(np.float32)
 
 
 @pytest.mark.parametrize(

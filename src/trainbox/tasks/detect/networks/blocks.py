@@ -56,6 +56,7 @@ class Blocks:
             use_bias=not self.batch_norm,
             kernel_initializer=keras.initializers.TruncatedNormal(stddev=0.03),
             kernel_regularizer=self.regularizer(),
+            dtype=_arithmetic(x, stride),
             name=name,
         )(x)
         return self.normalise(x, name, activate)
@@ -69,6 +70,15 @@ class Blocks:
             padding=padding,
             use_bias=not self.batch_norm,
             depthwise_initializer=keras.initializers.TruncatedNormal(stddev=0.03),
+            dtype=_arithmetic(x, stride),
             name=name,
         )(x)
         return self.normalise(x, name)
+
+
+def _arithmetic(x: keras.KerasTensor, stride: int) -> str | None:
+    """Return float32 for a strided convolution of a single column, and elsewhere None: what training computes in.
+
+    TensorFlow 2.21 on a CPU leaves parts of such a kernel's bfloat16 gradient unset: whatever was in memory.
+    """
+    return "float32" if stride > 1 and x.shape[2] == 1 else None

@@ -117,9 +117,10 @@ def build(spec: SsdSpec, blocks: Blocks | None = None) -> keras.Model:
         scores = predictor(x, spec, blocks, count * (spec.classes + 1), f"{scope}.ClassPredictor", spec.class_bias)
         encodings.append(keras.layers.Reshape((-1, 4), name=f"{scope}.encodings")(boxes))
         logits.append(keras.layers.Reshape((-1, spec.classes + 1), name=f"{scope}.logits")(scores))
+    # Float32 under mixed precision too: bfloat16 tells scores and corners of boxes apart too coarsely.
     outputs = {
-        "encodings": keras.layers.Concatenate(axis=1, name="encodings")(encodings),
-        "logits": keras.layers.Concatenate(axis=1, name="logits")(logits),
+        "encodings": keras.layers.Concatenate(axis=1, dtype="float32", name="encodings")(encodings),
+        "logits": keras.layers.Concatenate(axis=1, dtype="float32", name="logits")(logits),
     }
     return keras.Model(image, outputs, name=f"ssd_{spec.backbone}")
 
