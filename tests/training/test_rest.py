@@ -16,7 +16,7 @@ from trainbox.training.rest import Rest, RestingModel
 
 UNTIL = 3
 REST = Rest(lambda path: path.startswith("body"), UNTIL)
-MOVING = [3, 5, 7]
+MOVING = [3, 4, 5, 6, 7]
 
 
 def network(kind: type[keras.Model]) -> keras.Model:

@@ -1,8 +1,7 @@
-"""A part of a network that stands still in some steps of a training, which saves the computing of its gradients there.
+"""A part of a network that stands still at the beginning of a training, which saves the computing of its gradients.
 
-A pre-trained part is to move less than what is new behind it. At half the learning rate it costs as much as at the
-full one; at the full rate in every second step as well it moves half as much, and the steps between need no gradient
-of it.
+What is new behind a pre-trained part answers at random at first, and would send it gradients as random. Nothing is to
+be computed of it until that has been learned.
 """
 
 from collections.abc import Callable
@@ -11,13 +10,10 @@ from typing import Any
 
 import keras
 
-EVERY = 2
-"""Once it moves, the part moves in the first of so many steps."""
-
 
 @dataclass(frozen=True)
 class Rest:
-    """Which variables stand still when: all of ``part`` before the step ``until``, then but for every second step.
+    """Which variables stand still when: all of ``part`` before the step ``until``.
 
     ``part`` takes a variable's path. Steps are counted from 0.
     """
@@ -27,13 +23,11 @@ class Rest:
 
     def moves(self, step: Any) -> Any:
         """Return whether the part moves in a step: a bool for an int, a boolean tensor for a tensor."""
-        beyond = step - self.until
-        return (beyond >= 0) & (beyond % EVERY == 0)
+        return step >= self.until
 
     def moved(self, step: Any) -> Any:
         """Return in how many steps before this one the part has moved: an int32 tensor."""
-        ops = keras.ops
-        return (ops.maximum(ops.cast(step, "int32") - self.until, 0) + EVERY - 1) // EVERY
+        return keras.ops.maximum(keras.ops.cast(step, "int32") - self.until, 0)
 
 
 class RestingModel(keras.Model):

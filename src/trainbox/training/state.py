@@ -14,7 +14,7 @@ from trainbox.training.recipe import Recipe
 
 # They change how a run goes on, not what comes out of it.
 _WITHOUT_EFFECT = {"task", "checkpoint_seconds"}
-RULES = 2
+RULES = 3
 """Raise it where the same data and hyperparameters train otherwise than before: no run goes on by other rules."""
 
 

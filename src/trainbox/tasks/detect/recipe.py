@@ -144,7 +144,7 @@ def _training_model(network: keras.Model, rest: Rest | None = None) -> keras.Mod
 
 
 def _rest(count: int, config: DetectConfig) -> Rest:
-    """Return when a pre-trained backbone stands still: while the layers behind it are new, then half of the time."""
+    """Return when a pre-trained backbone stands still: while the layers behind it are new."""
     warm_up = config.warm_up_epochs * (config.steps_per_epoch or count // (config.batch_size or 1))
     return Rest(lambda path: path.startswith("FeatureExtractor."), warm_up)
 
